@@ -1,0 +1,1 @@
+"""Lead propensity: calibrated probabilities, agreed bands, exact reasons, a visible fallback."""

@@ -1,0 +1,271 @@
+"""The only place for the two thresholds: what they promise, how that is tested, which band a lead is in.
+
+A lead qualifies iff its probability, rounded to 1e-9, is at or above the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from propensity.errors import ConfigError
+from propensity.schema import MQL, NURTURE, SQL, UNSCORED
+
+if TYPE_CHECKING:
+    from propensity.config import AgreementConfig
+
+DECIMALS = 9
+# Without an agreed precision: this many times the base rate, within reach of most models.
+PRECISION_PER_BASE_RATE = 3.0
+MAX_DEFAULT_PRECISION = 0.8
+# Fewer conversions than this certify nothing worth saying.
+MIN_POSITIVES_CERTIFIED = 200
+_SHARES = np.concatenate([np.geomspace(0.002, 0.7, 80), np.linspace(0.71, 1.0, 30)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What a band promises, and what stands behind it.
+
+    Parameters
+    ----------
+    rate : float
+        The agreed precision (SQL) or recall (MQL).
+    certified : bool
+        True: at the stated confidence, leads like those it was tested on keep the rate.
+    observed, low : float
+        The rate on the certification leads, and its one-sided lower bound at the band's confidence.
+    n_leads, n_converted : int
+        Certification leads behind `observed`: those in the band (SQL), those that converted (MQL).
+    """
+
+    rate: float
+    certified: bool
+    observed: float
+    low: float
+    n_leads: int
+    n_converted: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bands:
+    """Two thresholds on the probability, SQL at or above MQL, with their promises.
+
+    Parameters
+    ----------
+    sql, mql : float in [0, 1]
+        Above 1 where the band is empty on purpose.
+    policy : {"promise", "capacity"}
+    sql_promise, mql_promise : Promise
+    sql_share, mql_share : float
+        Expected share of leads in each band.
+    leads_per_week : float or None
+        Newest weekly volume, where the data has dates.
+    """
+
+    sql: float
+    mql: float
+    policy: Literal["promise", "capacity"]
+    sql_promise: Promise
+    mql_promise: Promise
+    sql_share: float
+    mql_share: float
+    leads_per_week: float | None
+
+    def assign(self, probability: np.ndarray) -> np.ndarray:
+        """Give each lead's band.
+
+        Parameters
+        ----------
+        probability : array of float, shape (n_leads,)
+            NaN where a lead could not be scored.
+
+        Returns
+        -------
+        array of str, shape (n_leads,)
+        """
+        rounded = np.round(probability, DECIMALS)
+        band = np.where(rounded >= self.sql, SQL, np.where(rounded >= self.mql, MQL, NURTURE)).astype(object)
+        band[np.isnan(probability)] = UNSCORED
+        return band
+
+    def is_certified(self, band: np.ndarray) -> np.ndarray:
+        """Say for each band whether its promise is certified; what MQL promises, nurture rests on."""
+        return np.where(band == SQL, self.sql_promise.certified, self.mql_promise.certified)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the bands as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Bands:
+        """Restore bands from `to_dict`."""
+        promises = {name: Promise(**values[name]) for name in ("sql_promise", "mql_promise")}
+        return cls(**{**values, **promises})
+
+
+def default_precision(base_rate: float) -> float:
+    """Give the SQL precision to aim at where none is agreed.
+
+    Examples
+    --------
+    >>> default_precision(0.11), default_precision(0.5)
+    (0.33, 0.8)
+    """
+    return round(min(PRECISION_PER_BASE_RATE * base_rate, MAX_DEFAULT_PRECISION), 2) or 0.01
+
+
+def fit_bands(
+    chosen_on: np.ndarray,
+    certified_on: np.ndarray,
+    y: np.ndarray,
+    *,
+    agreement: AgreementConfig,
+    base_rate: float,
+    leads_per_week: float | None,
+    n_positive: int,
+) -> Bands:
+    """Turn an agreement into thresholds.
+
+    SQL precision and MQL recall are each certified at half of 1 - confidence. Precision: candidate thresholds are
+    tested in an order fixed before any label of the certification leads is read, each by its exact binomial
+    p-value, until one fails (split fixed-sequence testing; Angelopoulos et al., arXiv 2110.01052). Recall is
+    monotone in the threshold, so the first that passes its Clopper-Pearson bound stands.
+
+    Parameters
+    ----------
+    chosen_on : array of float, shape (n_chosen,)
+        Calibrated out-of-fold probabilities that order the candidates; labels unused.
+    certified_on : array of float, shape (n_certified,)
+        Calibrated out-of-fold probabilities of newer leads that chose nothing.
+    y : array of {0, 1}, shape (n_certified,)
+        Their outcomes.
+    agreement : AgreementConfig
+    base_rate : float
+        Of training rows; sets the precision where none is agreed.
+    leads_per_week : float or None
+        Newest weekly volume.
+    n_positive : int
+        Conversions in training; below 200 nothing is certified.
+
+    Returns
+    -------
+    Bands
+
+    Raises
+    ------
+    ConfigError
+        Policy ``capacity`` without dates: there are no weeks to count.
+    """
+    chosen, certified = np.round(chosen_on, DECIMALS), np.round(certified_on, DECIMALS)
+    delta = (1 - agreement.confidence) / 2
+    rate = agreement.sql_precision or default_precision(base_rate)
+    grid = np.unique(np.quantile(chosen, 1 - _SHARES, method="higher"))[::-1]
+    enough = n_positive >= MIN_POSITIVES_CERTIFIED
+    everyone = np.concatenate([chosen, certified])
+    if agreement.policy == "capacity":
+        sql = _capacity_threshold(everyone, agreement, leads_per_week)
+        sql_certified = enough and _precision_bound(certified, y, sql, delta) >= rate
+    else:
+        reached = _certify_precision(grid, chosen, certified, y, rate=rate, delta=delta) if enough else None
+        sql_certified = reached is not None
+        sql = reached if reached is not None else _top_threshold(everyone, agreement.uncertified_top)
+    mql, mql_certified = _recall_threshold(grid, chosen, certified, y, rate=agreement.mql_recall, delta=delta)
+    mql = min(mql, sql)
+    in_sql, in_mql = certified >= sql, certified >= mql
+    n_sql, n_won, n_found, n_all = (int(n) for n in (in_sql.sum(), y[in_sql].sum(), y[in_mql].sum(), y.sum()))
+    return Bands(
+        sql=float(sql),
+        mql=float(mql),
+        policy=agreement.policy,
+        sql_promise=Promise(
+            rate=rate,
+            certified=bool(sql_certified),
+            observed=n_won / n_sql if n_sql else 0.0,
+            low=_lower_bound(n_won, n_sql, delta),
+            n_leads=n_sql,
+            n_converted=n_won,
+        ),
+        mql_promise=Promise(
+            rate=agreement.mql_recall,
+            certified=bool(mql_certified and enough),
+            observed=n_found / n_all if n_all else 0.0,
+            low=_lower_bound(n_found, n_all, delta),
+            n_leads=n_all,
+            n_converted=n_found,
+        ),
+        sql_share=float((everyone >= sql).mean()),
+        mql_share=float(((everyone >= mql) & (everyone < sql)).mean()),
+        leads_per_week=leads_per_week,
+    )
+
+
+def _certify_precision(
+    grid: np.ndarray, chosen: np.ndarray, certified: np.ndarray, y: np.ndarray, *, rate: float, delta: float
+) -> float | None:
+    """Give the lowest threshold whose precision is certified in fixed order, or None."""
+    from scipy import stats  # imported here: a bundle's consumer scores without scipy
+
+    at_least = chosen[None, :] >= grid[:, None]
+    size = at_least.sum(axis=1)
+    mean = (at_least * chosen[None, :]).sum(axis=1) / size
+    expected = size / len(chosen) * len(certified)
+    promising = (mean - rate) * np.sqrt(expected) / np.sqrt(rate * (1 - rate))
+    start = int(promising.argmax())
+    found = None
+    if promising[start] > 0:
+        for threshold in grid[start:]:
+            inside = certified >= threshold
+            p_value = stats.binom.sf(y[inside].sum() - 1, inside.sum(), rate) if inside.any() else 1.0
+            if p_value > delta:
+                break
+            found = float(threshold)
+    return found
+
+
+def _recall_threshold(
+    grid: np.ndarray, chosen: np.ndarray, certified: np.ndarray, y: np.ndarray, *, rate: float, delta: float
+) -> tuple[float, bool]:
+    """Give the highest threshold whose recall is certified; else the one the probabilities themselves expect."""
+    n_all = int(y.sum())
+    for threshold in grid:
+        if _lower_bound(int(y[certified >= threshold].sum()), n_all, delta) >= rate:
+            return float(threshold), True
+    ordered = np.sort(chosen)[::-1]
+    found = np.cumsum(ordered) / ordered.sum()
+    return float(ordered[min(int(np.searchsorted(found, rate)), len(ordered) - 1)]), False
+
+
+def _top_threshold(probability: np.ndarray, share: float) -> float:
+    """Give the threshold that the top share of leads reaches; above 1 where the share is 0."""
+    return float(np.quantile(probability, 1 - share, method="higher")) if share > 0 else 2.0
+
+
+def _capacity_threshold(probability: np.ndarray, agreement: AgreementConfig, leads_per_week: float | None) -> float:
+    """Give the lowest threshold whose weekly crossings stay within capacity in nine weeks of ten."""
+    from scipy import stats  # imported here: a bundle's consumer scores without scipy
+
+    if leads_per_week is None or agreement.capacity_per_week is None:
+        msg = (
+            "agreement.policy is 'capacity', but the leads have no dates, so there are no weeks to count. "
+            "Name the date column (columns.date), or use policy 'promise'."
+        )
+        raise ConfigError(msg)
+    shares = np.linspace(0, 1, 1001)
+    within = stats.poisson.ppf(0.9, leads_per_week * shares) <= agreement.capacity_per_week
+    return _top_threshold(probability, float(shares[within].max()))
+
+
+def _precision_bound(probability: np.ndarray, y: np.ndarray, threshold: float, delta: float) -> float:
+    inside = probability >= threshold
+    return _lower_bound(int(y[inside].sum()), int(inside.sum()), delta)
+
+
+def _lower_bound(n_converted: int, n_leads: int, delta: float) -> float:
+    """One-sided Clopper-Pearson lower bound; 0 where nothing converted."""
+    from scipy import stats  # imported here: a bundle's consumer scores without scipy
+
+    return 0.0 if n_converted == 0 else float(stats.beta.ppf(delta, n_converted, n_leads - n_converted + 1))

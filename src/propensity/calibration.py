@@ -1,0 +1,180 @@
+"""The only place where a margin becomes a probability: an affine map in log-odds, shrunk toward doing nothing.
+
+Affine in log-odds keeps contributions exactly additive. The slope's evidence is weighed by how much it
+differs between blocks of time: four blocks that disagree say little about the fifth, however many rows they hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+# Precision of the prior slope ~ N(1, 1/20): the ridge 10 (a - 1)^2 in log likelihood.
+SLOPE_PRECISION = 20.0
+# Precision of the prior intercept ~ N(0, 1/2): the ridge b^2.
+INTERCEPT_PRECISION = 2.0
+# The newest block moves the intercept against N(b, 0.5^2).
+REFRESH_PRECISION = 4.0
+# Fewer conversions than this leave the slope at 1, or the newest block unused.
+MIN_POSITIVES_SLOPE = 200
+MIN_POSITIVES_REFRESH = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrator:
+    """``log-odds = slope * margin + intercept``, kept within what the rows seen can support.
+
+    Parameters
+    ----------
+    slope, intercept : float
+        A slope at or below 0 means the margins do not rank: no skill.
+    limit : float
+        Calibrated log-odds stay within -limit and limit: log(n_rows + 1).
+    n_rows, n_positive : int
+        What it was fitted on.
+    """
+
+    slope: float
+    intercept: float
+    limit: float
+    n_rows: int
+    n_positive: int
+
+    def unclipped_log_odds(self, margin: np.ndarray) -> np.ndarray:
+        """Give calibrated log-odds before the limit."""
+        return np.asarray(self.slope * margin + self.intercept)
+
+    def log_odds(self, margin: np.ndarray) -> np.ndarray:
+        """Give calibrated log-odds, shape as `margin`."""
+        return np.asarray(np.clip(self.unclipped_log_odds(margin), -self.limit, self.limit))
+
+    def probability(self, margin: np.ndarray) -> np.ndarray:
+        """Give the probability of conversion, shape as `margin`."""
+        return sigmoid(self.log_odds(margin))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the calibrator as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibrator:
+        """Restore a calibrator from `to_dict`."""
+        return cls(**values)
+
+
+def sigmoid(log_odds: np.ndarray) -> np.ndarray:
+    """Turn log-odds into probability without overflow.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([0.0, -1000.0]))
+    array([0.5, 0. ])
+    """
+    tail = np.exp(-np.abs(log_odds))
+    return np.asarray(np.where(log_odds >= 0, 1 / (1 + tail), tail / (1 + tail)))
+
+
+def fit_calibrator(margin: np.ndarray, y: np.ndarray, block: np.ndarray, *, is_time: bool) -> Calibrator:
+    """Fit slope and intercept on out-of-fold margins.
+
+    The slope is the maximum likelihood slope common to all blocks, each with its own intercept, combined with
+    the prior N(1, 1/20) by precision; its variance is the larger of the model's and the block-cluster sandwich
+    (Liang and Zeger, Biometrika 73, 1986). The intercept follows from all rows. Where blocks are in time it is
+    then refreshed on the newest one, if refreshing on each older block would have helped the block after it.
+
+    Parameters
+    ----------
+    margin : array of float, shape (n_rows,)
+        Out-of-fold log-odds.
+    y : array of {0, 1}, shape (n_rows,)
+    block : array of int, shape (n_rows,)
+        Out-of-fold block; in time order, the highest is the newest.
+    is_time : bool
+        Whether blocks are in time order.
+
+    Returns
+    -------
+    Calibrator
+
+    Examples
+    --------
+    Margins that are true log-odds need nothing:
+
+    >>> margin = np.log(np.array([0.25, 0.75]) / np.array([0.75, 0.25])).repeat(400)
+    >>> y = np.concatenate([np.repeat([1, 0], [100, 300]), np.repeat([1, 0], [300, 100])])
+    >>> fitted = fit_calibrator(margin, y, np.zeros(800, dtype=int), is_time=False)
+    >>> round(fitted.slope, 6), round(abs(fitted.intercept), 6)
+    (1.0, 0.0)
+    """
+    n_positive = int(y.sum())
+    slope = 1.0
+    if n_positive >= MIN_POSITIVES_SLOPE:
+        estimate, variance = _common_slope(margin, y, block)
+        slope = (SLOPE_PRECISION + estimate / variance) / (SLOPE_PRECISION + 1 / variance)
+    intercept = _intercept(slope * margin, y, prior=0.0, precision=INTERCEPT_PRECISION)
+    if is_time and _refresh_pays(slope * margin, y, block):
+        intercept = _refreshed(slope * margin, y, block == block.max(), prior=intercept)
+    return Calibrator(
+        slope=float(slope), intercept=intercept, limit=float(np.log(len(y) + 1)), n_rows=len(y), n_positive=n_positive
+    )
+
+
+def _common_slope(margin: np.ndarray, y: np.ndarray, block: np.ndarray) -> tuple[float, float]:
+    """Give the slope that blocks with their own intercepts share, and its variance."""
+    blocks, which = np.unique(block, return_inverse=True)
+    intercepts = np.eye(len(blocks))[which]
+    design = np.column_stack([margin, intercepts])
+    # A trace of ridge keeps a block of one outcome finite and moves nothing else.
+    ridge = np.full(design.shape[1], 1e-4)
+    weights = np.append(1.0, np.zeros(len(blocks)))
+    for _ in range(100):
+        p = sigmoid(design @ weights)
+        gradient = design.T @ (y - p) - ridge * (weights - np.append(1.0, np.zeros(len(blocks))))
+        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag(ridge)
+        step = np.clip(np.linalg.solve(hessian, gradient), -2, 2)
+        weights = weights + step
+        if np.abs(step).max() < 1e-10:
+            break
+    inverse = np.linalg.inv(hessian)
+    variance = inverse[0, 0]
+    if len(blocks) > 1:
+        scores = intercepts.T @ (design * (y - p)[:, None])
+        spread = len(blocks) / (len(blocks) - 1) * (inverse @ scores.T @ scores @ inverse)[0, 0]
+        variance = max(variance, spread)
+    return float(weights[0]), float(variance)
+
+
+def _refresh_pays(offset: np.ndarray, y: np.ndarray, block: np.ndarray) -> bool:
+    """Say whether a refresh on one block lowered the log loss of the next, over all blocks but the first."""
+    blocks = np.unique(block)
+    gain = 0.0
+    for newest, following in itertools.pairwise(blocks):
+        seen, ahead = block <= newest, block == following
+        plain = _intercept(offset[seen], y[seen], prior=0.0, precision=INTERCEPT_PRECISION)
+        fresh = _refreshed(offset, y, block == newest, prior=plain)
+        gain += float((_loss(offset[ahead] + plain, y[ahead]) - _loss(offset[ahead] + fresh, y[ahead])).sum())
+    return gain > 0
+
+
+def _refreshed(offset: np.ndarray, y: np.ndarray, newest: np.ndarray, *, prior: float) -> float:
+    if y[newest].sum() < MIN_POSITIVES_REFRESH:
+        return prior
+    return _intercept(offset[newest], y[newest], prior=prior, precision=REFRESH_PRECISION)
+
+
+def _loss(log_odds: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.asarray(np.logaddexp(0, log_odds) - y * log_odds)
+
+
+def _intercept(offset: np.ndarray, y: np.ndarray, *, prior: float, precision: float) -> float:
+    """Give the most likely shift of log-odds under a normal prior, by bisection of the (decreasing) score."""
+    low, high = prior - 30.0, prior + 30.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        score = float((y - sigmoid(offset + middle)).sum()) - precision * (middle - prior)
+        low, high = (middle, high) if score > 0 else (low, middle)
+    return (low + high) / 2

@@ -1,0 +1,339 @@
+"""The only place for the settings of `propensity.toml`: names, defaults, allowed values.
+
+Every section is frozen and refuses unknown keys when it is built. A function below the
+command line takes its own section, never the whole `Config`.
+"""
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from propensity.errors import ConfigError
+
+# Words that people and CRMs write where nothing is known (compared without case and padding).
+MISSING_WORDS = ("", "select", "unknown", "n/a", "na", "nan", "null", "none", "-", "--", "?", "#n/a", "(blank)")
+
+Availability = Literal["static", "event", "mutable", "outcome"]
+Family = Literal["fit", "behaviour"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+# Names that are agreed on but arrive with the lead, event and outcome tables: refused with a word, not as unknown.
+LATER = {
+    ("data", "events"): "event tables",
+    ("data", "outcomes"): "outcome tables",
+    ("data", "cutoffs"): "chosen cutoffs",
+    ("columns", "event"): "event tables",
+    ("columns", "outcome"): "outcome tables",
+    ("labels",): "event and outcome tables; a flat file brings its own target",
+    ("features",): "event tables",
+}
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+
+
+class DataConfig(Section):
+    """Where the leads are and how they are written."""
+
+    leads: str
+    timezone: str = "UTC"
+    extracted_at: dt.datetime | None = None
+    missing: dict[str, tuple[str | int | float, ...]] = Field(default={"*": MISSING_WORDS})
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _list_alone_means_every_column(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return {"*": value}
+        return {"*": MISSING_WORDS, **value} if isinstance(value, dict) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+            msg = "must be a time zone name such as 'UTC' or 'Europe/Ljubljana'"
+            raise ValueError(msg) from error
+        return value
+
+
+class ColumnsConfig(Section):
+    """What each column of the lead file is. Columns named nowhere are not used."""
+
+    id: str | None = None
+    group: str | None = None
+    target: str | None = None
+    positive: str | None = None
+    date: str | None = None
+    ordered: bool = False
+    fit: tuple[str, ...] = ()
+    behaviour: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    count: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_role_a_column(self) -> "ColumnsConfig":
+        both = sorted({*self.fit} & {*self.behaviour})
+        if both:
+            msg = f"a column is fit or behaviour, not both: {', '.join(both)}"
+            raise ValueError(msg)
+        used = {*self.fit, *self.behaviour}
+        key = [name for name in (self.id, self.target, self.date, self.group) if name in used]
+        if key:
+            msg = f"a column cannot be id, group, target or date and a feature too: {', '.join(map(str, key))}"
+            raise ValueError(msg)
+        dropped = sorted(used & {*self.ignore})
+        if dropped:
+            msg = f"a column cannot be used and ignored: {', '.join(dropped)}"
+            raise ValueError(msg)
+        stray = sorted({*self.count} - used)
+        if stray:
+            msg = f"count names columns that are neither fit nor behaviour: {', '.join(stray)}"
+            raise ValueError(msg)
+        return self
+
+    def family(self, column: str) -> Family:
+        """Say which of the two feature families a used column belongs to."""
+        return "fit" if column in self.fit else "behaviour"
+
+
+class EvaluationConfig(Section):
+    """How the model is judged before it is believed."""
+
+    origins: Annotated[int, Field(ge=1, le=20)] = 5
+    fold_column: str = ""
+
+
+class LearnerConfig(Section):
+    """What the learners may spend."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    max_trees: Annotated[int, Field(ge=1, le=100_000)] = 3000
+    max_depth: Annotated[int, Field(ge=1, le=8)] = 8
+
+
+class BandAgreement(Section):
+    """Who owns a band and what they do next."""
+
+    owner: str
+    action: str
+
+
+class AgreementConfig(Section):
+    """What marketing and sales agreed on."""
+
+    policy: Literal["promise", "capacity"] = "promise"
+    sql_precision: Share | None = None
+    mql_recall: Share = 0.90
+    confidence: Share = 0.90
+    capacity_per_week: Annotated[float, Field(gt=0)] | None = None
+    uncertified_top: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    sql: BandAgreement = BandAgreement(owner="sales", action="call within a day")
+    mql: BandAgreement = BandAgreement(owner="marketing", action="nurture")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profit_is_later(cls, value: object) -> object:
+        later = {"value_per_win", "cost_per_contact", "hysteresis_logit"}
+        if isinstance(value, dict) and value.get("policy") == "profit":
+            msg = "policy 'profit' is not available yet; use 'promise' or 'capacity'"
+            raise ValueError(msg)
+        named = sorted(later & {*value}) if isinstance(value, dict) else []
+        if named:
+            msg = f"not available yet, take the line out: {', '.join(named)}"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _capacity_is_given(self) -> "AgreementConfig":
+        if self.policy == "capacity" and self.capacity_per_week is None:
+            msg = "policy 'capacity' needs capacity_per_week, how many leads sales can work in a week"
+            raise ValueError(msg)
+        return self
+
+
+class RulePoints(Section):
+    """One line of the points sheet."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    column: str
+    op: Literal["==", "!=", ">", ">=", "<", "<=", "in", "missing"] = "=="
+    value: str | int | float | bool | tuple[str | int | float | bool, ...] | None = None
+    points: Annotated[float, Field(ge=-1000, le=1000)]
+    cap: Annotated[float, Field(gt=0)] | None = None
+    group: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _events_are_later(cls, value: object) -> object:
+        named = sorted({"event", "decay", "half_life_days"} & {*value}) if isinstance(value, dict) else []
+        if named:
+            msg = f"rules on events are not available yet, name a column instead of: {', '.join(named)}"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _value_fits_op(self) -> "RulePoints":
+        is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if self.op in {">", ">=", "<", "<="} and not is_number:
+            msg = f"op '{self.op}' compares with a number, got {self.value!r}"
+            raise ValueError(msg)
+        if self.op == "in" and not isinstance(self.value, tuple):
+            msg = f"op 'in' needs a list of values, got {self.value!r}"
+            raise ValueError(msg)
+        if self.op in {"==", "!="} and (self.value is None or isinstance(self.value, tuple)):
+            msg = f"op '{self.op}' needs one value, got {self.value!r}"
+            raise ValueError(msg)
+        if self.op == "missing" and self.value is not None:
+            msg = f"op 'missing' takes no value, got {self.value!r}"
+            raise ValueError(msg)
+        return self
+
+
+class RuleGroup(Section):
+    """The family of a group of rules and the range its points stay in."""
+
+    family: Family
+    min: Annotated[float, Field(le=0)] = -1000.0
+    max: Annotated[float, Field(ge=0)] = 1000.0
+
+
+class RulesConfig(Section):
+    """The points sheet and what its points mean."""
+
+    mql: float = 40.0
+    sql: float = 70.0
+    points_to_double_odds: Annotated[float, Field(gt=0)] = 20.0
+    points: tuple[RulePoints, ...] = ()
+    groups: Mapping[str, RuleGroup] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RulesConfig":
+        if self.sql < self.mql:
+            msg = f"sql must be at or above mql, got sql={self.sql:g} and mql={self.mql:g}"
+            raise ValueError(msg)
+        names = [rule.name for rule in self.points]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            msg = f"rule names must differ, twice: {', '.join(twice)}"
+            raise ValueError(msg)
+        unknown = sorted({rule.group for rule in self.points if rule.group} - {*self.groups})
+        if unknown:
+            msg = f"rules name groups that are not in [rules.groups]: {', '.join(unknown)}"
+            raise ValueError(msg)
+        return self
+
+
+class RegistryConfig(Section):
+    """The model's name in the registry and how long it may serve."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")] = "lead-propensity"
+    max_age_days: Annotated[int, Field(ge=1)] = 180
+
+
+class Config(Section):
+    """The whole of `propensity.toml`. Only recipes and the command line see it."""
+
+    data: DataConfig
+    columns: ColumnsConfig = ColumnsConfig()
+    availability: Mapping[str, Availability] = {}
+    evaluation: EvaluationConfig = EvaluationConfig()
+    learner: LearnerConfig = LearnerConfig()
+    agreement: AgreementConfig = AgreementConfig()
+    rules: RulesConfig = RulesConfig()
+    registry: RegistryConfig = RegistryConfig()
+
+    def digest_source(self) -> dict[str, Any]:
+        """Give what the config digest is taken over: neither paths nor the registry's name."""
+        settings = self.model_dump(mode="json", exclude={"registry": True, "data": {"leads"}})
+        return dict(settings)
+
+
+def parse_config(settings: Mapping[str, Any], *, source: str = "propensity.toml") -> Config:
+    """Build a `Config` from the mapping a TOML file holds.
+
+    Parameters
+    ----------
+    settings : mapping of str to object
+        As `tomllib` returns it.
+    source : str
+        What errors call the file.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown, missing, out of range or not available yet. All problems are named at once.
+
+    Examples
+    --------
+    >>> parse_config({"data": {"leads": "leads.csv"}}).agreement.mql_recall
+    0.9
+    >>> parse_config({"data": {"leads": "leads.csv"}, "learner": {"max_depth": 12}})
+    Traceback (most recent call last):
+    propensity.errors.ConfigError: propensity.toml cannot be used:
+      learner.max_depth: input should be less than or equal to 8; got 12
+    """
+    problems = [
+        f"{'.'.join(path)}: not available yet, it arrives with {what}; take it out"
+        for path, what in LATER.items()
+        if _has(settings, path)
+    ]
+    if isinstance(_get(settings, ("data", "leads")), Mapping):
+        problems.append("data.leads: a query over a file is not available yet; give the path alone")
+    if not problems:
+        try:
+            return Config.model_validate(settings)
+        except ValidationError as error:
+            problems = [_sentence(item, settings) for item in error.errors(include_url=False)]
+    msg = "\n  ".join([f"{source} cannot be used:", *problems])
+    raise ConfigError(msg)
+
+
+def _get(settings: object, path: tuple[str | int, ...]) -> object:
+    for key in path:
+        if isinstance(settings, Mapping):
+            settings = settings.get(key)
+        elif isinstance(settings, list | tuple) and isinstance(key, int) and key < len(settings):
+            settings = settings[key]
+        else:
+            return None
+    return settings
+
+
+def _has(settings: object, path: tuple[str, ...]) -> bool:
+    parent = _get(settings, path[:-1])
+    return isinstance(parent, Mapping) and path[-1] in parent
+
+
+def _sentence(item: Any, settings: object) -> str:
+    """Turn one pydantic finding into `key: what is allowed; got value`."""
+    path = [part for part in item["loc"] if part != "function-after"]
+    key = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in path) or "the file"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: no such key. {_known_keys(path)}"
+    if item["type"] == "missing":
+        return f"{key}: must be given"
+    allowed = item["msg"].removeprefix("Value error, ")
+    allowed = allowed[0].lower() + allowed[1:]
+    got = _get(settings, tuple(path))
+    return f"{key}: {allowed}" if isinstance(got, Mapping) else f"{key}: {allowed}; got {got!r}"
+
+
+def _known_keys(path: list[str | int]) -> str:
+    section: Any = Config
+    for part in path[:-1]:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        section = field.annotation if field is not None else section
+    names = getattr(section, "model_fields", RulePoints.model_fields if "points" in path else None)
+    return f"Known: {', '.join(sorted(names))}" if names else "Take it out"

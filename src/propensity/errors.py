@@ -1,0 +1,68 @@
+"""The only place for the exceptions users can meet, each with the exit code the command line gives it.
+
+A message says what was wrong, where, what was got, what is allowed and the next step.
+It never holds a value of a lead: column names, counts and row numbers only.
+"""
+
+
+class PropensityError(Exception):
+    """Anything this package raises on purpose. Exit code 1 is left to bugs."""
+
+    exit_code = 1
+
+
+class InputError(PropensityError):
+    """Data that cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """A setting that cannot be used as it is."""
+
+
+class PromiseError(PropensityError):
+    """The work is done, but a promise failed and ``--strict`` asked to be told."""
+
+    exit_code = 3
+
+
+class DegradedError(PropensityError):
+    """Too many rows would be scored by the rules for reasons of the rows."""
+
+    exit_code = 4
+
+
+class OutputError(PropensityError):
+    """The output cannot be written; what stood there before is intact."""
+
+    exit_code = 5
+
+
+class RegistryError(PropensityError):
+    """The model registry does not answer or does not hold what was asked for."""
+
+    exit_code = 6
+
+
+class LockedError(PropensityError):
+    """Another run holds the output."""
+
+    exit_code = 7
+
+
+class BundleError(PropensityError):
+    """A bundle that must not be used. Scoring catches this and lets the rules answer.
+
+    Parameters
+    ----------
+    message : str
+    fallback_reason : str
+        What the score rows say: ``HASH_MISMATCH``, ``CANARY_FAILED`` or ``MODEL_MISSING``.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, fallback_reason: str) -> None:
+        super().__init__(message)
+        self.fallback_reason = fallback_reason

@@ -1,0 +1,241 @@
+"""The only place where contributions become reasons: against a typical lead, in percentage points, in words.
+
+Every step is exactly additive: margin parts times the slope are calibrated log-odds parts, and the rescale to
+percentage points is the Aumann-Shapley value of the logistic function of a sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from propensity.calibration import Calibrator
+    from propensity.schema import Schema
+
+# A part smaller than this many log-odds is no reason for anything.
+MIN_REASON = 0.05
+MAX_VALUE_CHARACTERS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """The typical nurture lead of training that reasons compare with.
+
+    Parameters
+    ----------
+    margin_parts : tuple of float
+        Mean contribution of each feature among those leads.
+    typical : tuple of str
+        What those leads usually hold, in words, one a feature.
+    """
+
+    margin_parts: tuple[float, ...]
+    typical: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the reference as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Reference:
+        """Restore a reference from `to_dict`."""
+        return cls(margin_parts=tuple(values["margin_parts"]), typical=tuple(values["typical"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why each lead's probability differs from the reference lead's.
+
+    Parameters
+    ----------
+    log_odds_parts : array of float, shape (n_leads, n_features)
+        `reference_log_odds` plus a row's parts is its calibrated log-odds.
+    points : array of float, shape (n_leads, n_features)
+        Percentage points; a row's points sum to 100 (probability - reference_probability).
+    reference_log_odds, reference_probability : float
+    """
+
+    log_odds_parts: np.ndarray
+    points: np.ndarray
+    reference_log_odds: float
+    reference_probability: float
+
+
+def fit_reference(
+    contributions: np.ndarray, values: pd.DataFrame, schema: Schema, *, is_nurture: np.ndarray
+) -> Reference:
+    """Describe the typical nurture lead.
+
+    Parameters
+    ----------
+    contributions : array of float, shape (n_leads, n_features)
+        Margin parts of training rows.
+    values : DataFrame, shape (n_leads, n_features)
+    schema : Schema
+    is_nurture : array of bool, shape (n_leads,)
+        All rows are used where none is.
+
+    Returns
+    -------
+    Reference
+    """
+    chosen = is_nurture if is_nurture.any() else np.ones(len(is_nurture), dtype=bool)
+    typical = []
+    for column in schema.columns:
+        cells = values.loc[chosen, column.name]
+        if cells.isna().mean() > 0.5:
+            typical.append("not given")
+        elif column.kind == "number":
+            typical.append(f"{cells.median():.4g}")
+        else:
+            counts = cells.value_counts()
+            typical.append(min(str(level) for level, n in counts.items() if n == counts.max())[:MAX_VALUE_CHARACTERS])
+    means = [float(part) for part in contributions[chosen].mean(axis=0)]
+    return Reference(margin_parts=tuple(means), typical=tuple(typical))
+
+
+def explain(
+    contributions: np.ndarray,
+    base: float,
+    probability: np.ndarray,
+    *,
+    calibrator: Calibrator,
+    reference: Reference,
+) -> Explanation:
+    """Carry margin contributions through calibration into percentage points.
+
+    Parameters
+    ----------
+    contributions : array of float, shape (n_leads, n_features)
+        Margin parts.
+    base : float
+        base + parts is the margin.
+    probability : array of float, shape (n_leads,)
+        As shown, so that the points sum to the shown difference.
+    calibrator : Calibrator
+    reference : Reference
+
+    Returns
+    -------
+    Explanation
+    """
+    start = np.array(reference.margin_parts)
+    parts = calibrator.slope * (contributions - start)
+    reference_margin = np.array([base + start.sum()])
+    reference_log_odds = float(calibrator.log_odds(reference_margin)[0])
+    total = parts.sum(axis=1)
+    clipped = calibrator.log_odds(base + contributions.sum(axis=1))
+    # Where the limit holds a lead's log-odds (or the reference's), its parts shrink alike so that the sum stays exact.
+    moved = clipped - reference_log_odds
+    ratio = np.divide(moved, total, out=np.ones_like(total), where=np.abs(total) > 1e-12)
+    parts = parts * ratio[:, None]
+    reference_probability = float(calibrator.probability(reference_margin)[0])
+    slope_at_reference = reference_probability * (1 - reference_probability)
+    scale = np.divide(
+        probability - reference_probability,
+        moved,
+        out=np.full_like(moved, slope_at_reference),
+        where=np.abs(moved) > 1e-12,
+    )
+    return Explanation(
+        log_odds_parts=parts,
+        points=100 * parts * scale[:, None],
+        reference_log_odds=reference_log_odds,
+        reference_probability=reference_probability,
+    )
+
+
+def family_points(explanation: Explanation, schema: Schema) -> dict[str, np.ndarray]:
+    """Sum percentage points by family.
+
+    Returns
+    -------
+    dict of family to array of float, shape (n_leads,)
+    """
+    families = np.array([column.family for column in schema.columns])
+    return {family: explanation.points[:, families == family].sum(axis=1) for family in ("fit", "behaviour")}
+
+
+def reason_texts(
+    explanation: Explanation, raw: pd.DataFrame, values: pd.DataFrame, *, reference: Reference, n_reasons: int
+) -> list[list[str]]:
+    """Word the strongest reasons of each lead: up to `n_reasons` - 1 for, up to 1 against.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    raw, values : DataFrame, shape (n_leads, n_features)
+        Cells as given and as read.
+    reference : Reference
+    n_reasons : int
+        At least 1.
+
+    Returns
+    -------
+    list of list of str
+        Strongest first, those for before the one against. A part below 0.05 log-odds is no reason.
+    """
+    parts = explanation.log_odds_parts
+    n_for = max(n_reasons - 1, 1)
+    order = np.argsort(-parts, axis=1, kind="stable")
+    names = [str(name) for name in raw.columns]
+    cells = [raw[name].to_numpy(dtype=object) for name in raw.columns]
+    known = [values[name].notna().to_numpy() for name in raw.columns]
+    texts = []
+    for row, ranked in enumerate(order):
+        chosen = [j for j in ranked[:n_for] if parts[row, j] >= MIN_REASON]
+        worst = ranked[-1]
+        if n_reasons > 1 and parts[row, worst] <= -MIN_REASON:
+            chosen.append(worst)
+        texts.append(
+            [
+                reason_text(
+                    names[j],
+                    cells[j][row] if known[j][row] else None,
+                    typical=reference.typical[j],
+                    points=explanation.points[row, j],
+                )
+                for j in chosen
+            ]
+        )
+    return texts
+
+
+def reason_text(name: str, value: object, *, typical: str, points: float) -> str:
+    """Word one reason with the lead's own value.
+
+    Examples
+    --------
+    >>> reason_text("Pricing page visits", 3.0, typical="0", points=11.26)
+    'Pricing page visits: 3 (typical 0), +11.3 points'
+    """
+    return f"{name}: {show_value(value)} (typical {typical}), {points:+.1f} points"
+
+
+def show_value(value: object) -> str:
+    """Write a lead's own value briefly.
+
+    Examples
+    --------
+    >>> show_value(2.50), show_value(None), show_value(" Referral ")
+    ('2.5', 'not given', 'Referral')
+    """
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return "not given"
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}"
+    text = " ".join(str(value).split())
+    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 1]}…"
+
+
+def strongest(explanation: Explanation, names: Sequence[str], row: int) -> list[tuple[str, float, float]]:
+    """List all parts of one lead: name, log-odds part, percentage points; strongest first."""
+    parts, points = explanation.log_odds_parts[row], explanation.points[row]
+    order = np.argsort(-np.abs(parts), kind="stable")
+    return [(names[j], float(parts[j]), float(points[j])) for j in order]

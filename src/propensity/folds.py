@@ -1,0 +1,169 @@
+"""The only place that decides which rows may see which: blocks in time, folds of whole leads."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+# The newest share of rows that judges the model once.
+TEST_SHARE = 0.2
+# Other origins test equal parts between these shares of the rows.
+ORIGINS_FROM, ORIGINS_TO = 0.4, 0.8
+# Inside any past, out-of-fold blocks start after this share: a shorter start misjudges learners badly under drift.
+CHAIN_START = 0.4
+N_BLOCKS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Rows to learn from and rows to judge on; no lead on both sides.
+
+    Parameters
+    ----------
+    past, test : array of int
+        Row positions.
+    """
+
+    past: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """Which rows get out-of-fold margins from which others.
+
+    Parameters
+    ----------
+    of_row : array of int, shape (n_rows,)
+        Block of each row, from 0; -1 where a row only ever teaches.
+    is_time : bool
+        True: a block's learner sees earlier rows only. False: it sees all other blocks.
+    """
+
+    of_row: np.ndarray
+    is_time: bool
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks get margins."""
+        return int(self.of_row.max()) + 1
+
+    def split(self, block: int, groups: np.ndarray) -> Split:
+        """Give the rows that teach a block's learner, and the block.
+
+        Parameters
+        ----------
+        block : int
+        groups : array of int, shape (n_rows,)
+            Rows of one group stay on one side: those in the block leave the teaching rows.
+        """
+        test = np.flatnonzero(self.of_row == block)
+        teaching = self.of_row < block if self.is_time else self.of_row != block
+        return Split(past=without_groups(np.flatnonzero(teaching), test, groups), test=test)
+
+
+def without_groups(past: np.ndarray, test: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Drop from the past the rows of leads that are tested.
+
+    Examples
+    --------
+    >>> without_groups(np.array([0, 1]), np.array([2]), np.array([7, 8, 7]))
+    array([1])
+    """
+    return past[~np.isin(groups[past], groups[test])]
+
+
+def boundaries(order: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Give the positions that cut ordered rows at these shares, moved forward so that equal stamps stay together.
+
+    Parameters
+    ----------
+    order : array, shape (n_rows,)
+        Non-decreasing; equal values are one instant.
+    shares : array of float in [0, 1]
+
+    Examples
+    --------
+    >>> boundaries(np.array([1, 1, 2, 2, 2, 3]), np.array([0.5, 1.0]))
+    array([5, 6])
+    """
+    n_rows = len(order)
+    cuts = []
+    for share in shares:
+        cut = round(share * n_rows)
+        cuts.append(
+            n_rows if cut >= n_rows else int(np.searchsorted(order, order[cut - 1], side="right")) if cut else 0
+        )
+    return np.array(cuts)
+
+
+def time_origins(order: np.ndarray, groups: np.ndarray, *, n_origins: int) -> list[Split]:
+    """Split ordered rows at each origin; the newest 20 % is the last one, the headline.
+
+    Parameters
+    ----------
+    order : array, shape (n_rows,)
+        Non-decreasing.
+    groups : array of int, shape (n_rows,)
+    n_origins : int
+        1 for the headline alone.
+
+    Returns
+    -------
+    list of Split
+        Oldest first. Origins whose test or past would be empty are left out.
+    """
+    shares = np.append(np.linspace(ORIGINS_FROM, ORIGINS_TO, n_origins), [1 - TEST_SHARE, 1.0])
+    shares = np.unique(np.round(shares, 12)) if n_origins > 1 else np.array([1 - TEST_SHARE, 1.0])
+    cuts = boundaries(order, shares)
+    splits = []
+    for start, stop in itertools.pairwise(cuts):
+        test = np.arange(start, stop)
+        past = without_groups(np.arange(start), test, groups)
+        if len(test) and len(past):
+            splits.append(Split(past=past, test=test))
+    return splits
+
+
+def time_blocks(order: np.ndarray) -> Blocks:
+    """Cut a past into its forward chain: the first 40 % only teach, then five equal blocks."""
+    cuts = boundaries(order, np.linspace(CHAIN_START, 1, N_BLOCKS + 1))
+    of_row = np.searchsorted(cuts, np.arange(len(order)), side="right") - 1
+    return Blocks(of_row=_renumbered(of_row), is_time=True)
+
+
+def group_blocks(y: np.ndarray, groups: np.ndarray, *, seed: int, n_blocks: int = N_BLOCKS) -> Blocks:
+    """Deal whole groups into folds at random, those with conversions evenly.
+
+    Parameters
+    ----------
+    y : array of {0, 1}, shape (n_rows,)
+    groups : array of int, shape (n_rows,)
+    seed : int
+    n_blocks : int
+
+    Returns
+    -------
+    Blocks
+        As many as there are groups where there are fewer than `n_blocks`.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    n_positive = np.bincount(group, weights=y)
+    shuffled = np.random.default_rng(seed).permutation(len(n_positive))
+    dealt = shuffled[np.argsort(-n_positive[shuffled], kind="stable")]
+    fold = np.empty(len(dealt), dtype=int)
+    fold[dealt] = np.arange(len(dealt)) % n_blocks
+    return Blocks(of_row=_renumbered(fold[group]), is_time=False)
+
+
+def given_blocks(fold: np.ndarray) -> Blocks:
+    """Use the folds a user gave, whatever their labels."""
+    return Blocks(of_row=_renumbered(np.unique(fold, return_inverse=True)[1]), is_time=False)
+
+
+def _renumbered(of_row: np.ndarray) -> np.ndarray:
+    """Give blocks numbers from 0 without gaps; -1 stays."""
+    used = np.unique(of_row[of_row >= 0])
+    return np.where(of_row < 0, -1, np.searchsorted(used, of_row))

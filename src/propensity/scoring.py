@@ -1,0 +1,278 @@
+"""The only place where leads become score rows: the model first, the rules where it cannot answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propensity.bands import DECIMALS
+from propensity.encoding import OTHER
+from propensity.errors import DegradedError, InputError
+from propensity.explanations import Explanation, explain, family_points, reason_texts
+from propensity.model import PropensityModel
+from propensity.rules import RuleScores
+from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, partition
+
+N_REASONS = 4
+MAX_REASONS = 20
+# More rows than this share degraded for reasons of the rows is a broken file, not a few odd leads.
+MAX_DEGRADED = 0.2
+VERDICT_REASONS = {"no_skill": "NO_SKILL", "rules_only": "TOO_FEW_POSITIVES"}
+SCORE_COLUMNS = (
+    "as_of",
+    "probability",
+    "p_low",
+    "p_high",
+    "band",
+    "band_raw",
+    "certified",
+    "scored_by",
+    "fallback_reason",
+    "override",
+    "points",
+    "fit_pp",
+    "behaviour_pp",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scored leads and what happened on the way.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a lead in input order; the id column, then the agreed columns.
+    n_degraded : int
+        Rows scored by rules for reasons of the rows.
+    notes : dict of str to int
+        Counts: duplicates, missing ids, unseen levels and the like.
+    absent : tuple of str
+        Features the input does not have.
+    """
+
+    frame: pd.DataFrame
+    n_degraded: int
+    notes: Mapping[str, int]
+    absent: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """Give counts for people and for ``--json``."""
+        return {
+            "rows": len(self.frame),
+            "bands": {str(k): int(v) for k, v in self.frame["band"].value_counts().items()},
+            "scored_by": {str(k): int(v) for k, v in self.frame["scored_by"].value_counts().items() if k},
+            "fallback_reasons": {str(k): int(v) for k, v in self.frame["fallback_reason"].value_counts().items() if k},
+            "degraded": self.n_degraded,
+            "notes": dict(self.notes),
+            "absent": list(self.absent),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Leads as the model sees them, before rules and bands.
+
+    Parameters
+    ----------
+    rows : LeadRows
+    matrix : array of float or None, shape (n_leads, n_features)
+        None where nothing was learned.
+    probability : array of float, shape (n_leads,)
+        Rounded to 1e-9, as it is shown and compared; NaN where nothing was learned.
+    explanation : Explanation or None
+    """
+
+    rows: LeadRows
+    matrix: np.ndarray | None
+    probability: np.ndarray
+    explanation: Explanation | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What the model, or the rules, say of each lead; all of shape (n_leads,)."""
+
+    probability: np.ndarray
+    band: np.ndarray
+    certified: np.ndarray
+    reasons: list[list[str]]
+
+
+def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
+    """Read leads and compute probabilities with their explanation; no rules.
+
+    Parameters
+    ----------
+    leads : DataFrame
+    model : PropensityModel
+
+    Returns
+    -------
+    Judged
+    """
+    rows = partition(leads, model.schema)
+    learned, reference = model.learned, model.reference
+    if learned is None or reference is None:
+        return Judged(rows=rows, matrix=None, probability=np.full(len(rows.ids), np.nan), explanation=None)
+    matrix = learned.encoder.encode(rows.read)
+    probability = np.round(learned.calibrator.probability(learned.blend.margin(matrix)), DECIMALS)
+    contributions, base = learned.blend.contributions(matrix)
+    explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
+    return Judged(rows=rows, matrix=matrix, probability=probability, explanation=explanation)
+
+
+def score(
+    leads: pd.DataFrame,
+    *,
+    model: PropensityModel,
+    as_of: str = "",
+    n_reasons: int = N_REASONS,
+    fallback_reason: str = "",
+) -> Scores:
+    """Score leads.
+
+    Parameters
+    ----------
+    leads : DataFrame, shape (n_leads, any)
+        Columns in any order, case and dtype; more or fewer than the model knows.
+    model : PropensityModel
+    as_of : str
+        The instant the leads are scored as of; empty where unknown.
+    n_reasons : int
+        Reason columns, 0 to 20: up to `n_reasons` - 1 for and one against.
+    fallback_reason : str
+        Not empty: the rules answer for every row, for this reason.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    InputError
+        No row, no id column, conflicting rows, or `n_reasons` out of range.
+    """
+    if not 0 <= n_reasons <= MAX_REASONS:
+        msg = f"reasons must be within 0 and {MAX_REASONS}, got {n_reasons}."
+        raise InputError(msg)
+    judged = judge(leads, model)
+    rows = judged.rows
+    reason = _fallback_reasons(rows, model, whole=fallback_reason)
+    nameless = rows.fault == "NO_ID"
+    by_rules = (reason != "") & ~nameless
+    points = model.rules.score(leads.reset_index(drop=True).iloc[rows.position])
+    own = _model_answers(judged, model, n_reasons=n_reasons)
+    theirs = _rule_answers(points, model, n_reasons=n_reasons)
+    band = np.where(nameless, UNSCORED, np.where(by_rules, theirs.band, own.band))
+    is_scored = band != UNSCORED
+    frame = pd.DataFrame({model.schema.id or "row": rows.ids})
+    frame["as_of"] = as_of or None
+    frame["probability"] = np.where(is_scored, np.where(by_rules, theirs.probability, own.probability), np.nan)
+    frame["p_low"], frame["p_high"] = np.nan, np.nan
+    frame["band"], frame["band_raw"] = band, band
+    certified = np.where(by_rules, theirs.certified, own.certified)
+    certified[~is_scored] = None
+    frame["certified"] = pd.array(certified, dtype="boolean")
+    frame["scored_by"] = np.where(is_scored, np.where(by_rules, "rules", "model"), "")
+    frame["fallback_reason"] = np.where(nameless, "INVALID_ROW", reason)
+    frame["override"] = ""
+    frame["points"] = np.where(is_scored, points.points, np.nan) if model.rules.rules else np.nan
+    shown = is_scored & ~by_rules
+    families = family_points(judged.explanation, model.schema) if judged.explanation else {}
+    for family in ("fit", "behaviour"):
+        frame[f"{family}_pp"] = np.where(shown, families.get(family, np.nan), np.nan)
+    texts = [
+        (rule if is_rule else model_text) if scored else []
+        for rule, model_text, is_rule, scored in zip(theirs.reasons, own.reasons, by_rules, is_scored, strict=True)
+    ]
+    for i in range(n_reasons):
+        frame[f"reason_{i + 1}"] = [text[i] if len(text) > i else "" for text in texts]
+    frame["model_version"] = model.version
+    degraded = (reason == "INVALID_ROW") | (reason == "SIGNATURE_MISMATCH")
+    return Scores(
+        frame=frame,
+        n_degraded=int(degraded[~nameless].sum()),
+        notes={**rows.notes, **_other_levels(judged, model)},
+        absent=rows.absent,
+    )
+
+
+def _fallback_reasons(rows: LeadRows, model: PropensityModel, *, whole: str) -> np.ndarray:
+    """Say for each row why the rules answer; empty where the model does."""
+    expected = {column.name for column in model.schema.columns if column.filled >= EXPECTED_FILL}
+    mismatch = "SIGNATURE_MISMATCH" if expected & {*rows.absent} else ""
+    for_all = whole or VERDICT_REASONS.get(model.verdict, "") or mismatch
+    return np.where((rows.fault == "INVALID_ROW") & (for_all == ""), "INVALID_ROW", for_all).astype(object)
+
+
+def _model_answers(judged: Judged, model: PropensityModel, *, n_reasons: int) -> Answers:
+    n, learned = len(judged.probability), model.learned
+    texts: list[list[str]] = [[] for _ in range(n)]
+    if learned is None or judged.explanation is None or model.reference is None:
+        nothing = np.full(n, None, dtype=object)
+        return Answers(
+            probability=judged.probability,
+            band=np.full(n, UNSCORED, dtype=object),
+            certified=nothing,
+            reasons=texts,
+        )
+    band = learned.bands.assign(judged.probability)
+    if n_reasons:
+        texts = reason_texts(
+            judged.explanation, judged.rows.raw, judged.rows.read, reference=model.reference, n_reasons=n_reasons
+        )
+    return Answers(probability=judged.probability, band=band, certified=learned.bands.is_certified(band), reasons=texts)
+
+
+def _rule_answers(points: RuleScores, model: PropensityModel, *, n_reasons: int) -> Answers:
+    """Let the sheet answer; without one line in it, nobody can."""
+    rules, learned, n = model.rules, model.learned, len(points.points)
+    probability = np.full(n, np.nan)
+    texts: list[list[str]] = [[] for _ in range(n)]
+    if not rules.rules:
+        band = np.full(n, UNSCORED, dtype=object)
+    elif model.points_calibrator is not None:
+        probability = np.round(model.points_calibrator.probability(rules.margin(points.points)), DECIMALS)
+        has_thresholds = learned is not None and model.verdict == "skill"
+        band = learned.bands.assign(probability) if learned and has_thresholds else rules.assign(points.points)
+    else:
+        band = rules.assign(points.points)
+    if n_reasons and rules.rules:
+        texts = rules.reason_texts(points, n_reasons=n_reasons)
+    return Answers(probability=probability, band=band, certified=np.zeros(n, dtype=bool).astype(object), reasons=texts)
+
+
+def check_degraded(scores: Scores) -> None:
+    """Refuse a batch most of whose rows the model could not read.
+
+    Raises
+    ------
+    DegradedError
+        More than 20 % of the rows were scored by rules for reasons of the rows.
+    """
+    share = scores.n_degraded / len(scores.frame)
+    if share > MAX_DEGRADED:
+        reasons = scores.summary()["fallback_reasons"]
+        absent = (
+            f" Columns the file lacks: {', '.join(name[:40] for name in scores.absent[:8])}." if scores.absent else ""
+        )
+        counted = ", ".join(f"{name}: {n}" for name, n in reasons.items())
+        msg = (
+            f"{share:.0%} of {len(scores.frame)} rows cannot be scored by the model ({counted}); "
+            f"at most {MAX_DEGRADED:.0%} are allowed.{absent} "
+            "Mend the file, or write them scored by the rules with --allow-degraded."
+        )
+        raise DegradedError(msg)
+
+
+def _other_levels(judged: Judged, model: PropensityModel) -> dict[str, int]:
+    """Count cells that hold a level training did not keep."""
+    if judged.matrix is None or model.learned is None:
+        return {}
+    n = sum(int((judged.matrix[:, i] == OTHER).sum()) for i in model.learned.encoder.categorical)
+    return {"levels_not_in_training": n} if n else {}

@@ -1,0 +1,1 @@
+"""The only place that touches files: config, tables, bundles, scores. Imports nothing."""
