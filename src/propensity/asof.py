@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,14 +14,29 @@ from propensity.errors import InputError
 
 # A column is a date when at least this share of its filled cells reads as one.
 STAMP_SHARE = 0.99
+# Years outside are placeholders (0001-01-01, 9999-12-31), not something that happened to a lead.
+FIRST_YEAR, LAST_YEAR = 1800, 2999
 
-_DATE_ONLY = re.compile(
-    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8}|[^\d:]+ ?\d{1,2},? \d{4})$"
+# Date, clock and zone as exports write them, in lower case. A text without a day, a month and a year of four digits is
+# no stamp: nothing is guessed, least of all from the clock of this machine.
+_CLOCK = (
+    r"(?:(?:t| |, ?)(?P<hour>\d{1,2}):(?P<minute>\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?: ?(?P<half>[ap])\.?m\.?)?"
+    r"(?: ?(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?))?)?$"
 )
-_ISO = re.compile(r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}")
-_AWARE = re.compile(r"(?:z|utc|[+-]\d{2}:?\d{2}|[+-]\d{2})$", re.IGNORECASE)
-_TWO_FIRST = re.compile(r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?:[ T,]+(.*))?$")
-_DIGITS = re.compile(r"^\d+(?:\.0+)?$")
+_FORMS = tuple(
+    re.compile(form + _CLOCK)
+    for form in (
+        r"^(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
+        r"^(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<year>\d{4})",
+        r"^(?:[a-z]+,? )?(?P<day>\d{1,2})[-. ]{1,2}(?P<name>[a-z]{3,})\.?[-, ]{1,2}(?P<year>\d{4})",
+        r"^(?:[a-z]+,? )?(?P<name>[a-z]{3,})\.? (?P<day>\d{1,2}),? (?P<year>\d{4})",
+    )
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DOTTED = re.compile(r"^\d{1,2}\.\d{1,2}\.")
+_BASIC = re.compile(r"^(\d{4})(\d{2})(\d{2})t(\d{2})(\d{2})(\d{2})(?=\D|$)")
+_DIGITS = re.compile(r"^\d+(?:\.0+)?$|^\d{9,}\.\d+$")
+_ISO: Any = {"format": "ISO8601", "errors": "coerce"}
 # Digits of an epoch between 1973 and 5138, by unit.
 _EPOCH_UNITS = ((1e8, 1e11, "s"), (1e11, 1e14, "ms"), (1e14, 1e17, "us"))
 
@@ -34,7 +50,7 @@ class Stamps:
     at : Series of datetime64[us, UTC], shape (n,)
         When each record was known; NaT where missing. A date without a time is known at the next midnight.
     unread : int
-        Filled cells that are no stamp.
+        Filled cells that are no stamp, or one before 1800 or after 2999.
     """
 
     at: pd.Series
@@ -74,81 +90,105 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str) -> Stamps:
     >>> parse_stamps(pd.Series(["31/01/2026", "05/02/2026"]), timezone="UTC", name="Created").newest
     Timestamp('2026-02-06 00:00:00+0000', tz='UTC')
     """
-    if isinstance(series.dtype, pd.DatetimeTZDtype):
-        return Stamps(at=_utc(series.reset_index(drop=True), timezone), unread=0)
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        return Stamps(at=_utc(series.reset_index(drop=True), timezone), unread=0)
-    codes, uniques = pd.factorize(series, use_na_sentinel=True)
-    texts = pd.Series([str(value).strip() for value in uniques], dtype=object)
-    filled = (texts != "").to_numpy()
-    parsed = pd.Series(pd.NaT, index=texts.index, dtype="datetime64[us, UTC]")
-    if filled.any():
-        parsed[filled] = _parse_texts(texts[filled], timezone=timezone, name=name).to_numpy()
-    day = texts.map(lambda text: bool(_DATE_ONLY.match(text))).to_numpy(dtype=bool)
-    parsed[day] = parsed[day] + pd.Timedelta(days=1)
-    table = np.append(parsed.to_numpy(dtype="datetime64[us]"), np.datetime64("NaT", "us"))
-    at = pd.Series(table[codes]).dt.tz_localize("UTC")
-    is_filled = np.append(filled, [False])[codes]
-    unread = int((is_filled & at.isna().to_numpy()).sum())
-    if unread > (1 - STAMP_SHARE) * max(int(is_filled.sum()), 1):
+    series = series.reset_index(drop=True)
+    if isinstance(series.dtype, np.dtype | pd.DatetimeTZDtype) and series.dtype.kind == "M":
+        plausible = series.where(series.dt.year.between(FIRST_YEAR, LAST_YEAR))
+        at = pd.Series(_to_utc(plausible, timezone)).dt.tz_localize("UTC")
+        n_filled = int(series.notna().sum())
+    else:
+        at, n_filled = _parse_cells(series, timezone=timezone, name=name)
+    unread = n_filled - int(at.notna().sum())
+    if unread > (1 - STAMP_SHARE) * n_filled:
         msg = (
-            f"Column {name!r} must hold dates: {unread} of {int(is_filled.sum())} filled cells are none. "
+            f"Column {name!r} must hold dates: {unread} of {n_filled} filled cells are none. "
             "Allowed: ISO dates and times, day.month.year, month/day/year, epoch seconds, milliseconds or microseconds."
         )
         raise InputError(msg)
     return Stamps(at=at, unread=unread)
 
 
-def _parse_texts(texts: pd.Series, *, timezone: str, name: str) -> pd.Series:
-    parsed = pd.Series(pd.NaT, index=texts.index, dtype="datetime64[us, UTC]")
-    digits = texts.map(lambda text: bool(_DIGITS.match(text))).to_numpy(dtype=bool)
-    iso = texts.map(lambda text: bool(_ISO.match(text))).to_numpy(dtype=bool)
-    two_first = texts.map(lambda text: bool(_TWO_FIRST.match(text))).to_numpy(dtype=bool)
-    words = ~(digits | iso | two_first)
-    aware = texts.map(lambda text: bool(_AWARE.search(text)) and ":" in text).to_numpy(dtype=bool)
-    timed = texts.map(lambda text: ":" in text).to_numpy(dtype=bool)
-    if aware.any() and (timed & ~aware).any():
+def _parse_cells(series: pd.Series, *, timezone: str, name: str) -> tuple[pd.Series, int]:
+    """Read every distinct cell once; give the instants and how many cells are filled."""
+    if not pd.api.types.is_numeric_dtype(series.dtype):
+        series = series.astype(object).map(str, na_action="ignore")
+    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    texts = [" ".join(str(value).split()).lower() for value in uniques]
+    filled = np.array([text != "" for text in texts] + [False])
+    table = np.full(len(filled), np.datetime64("NaT"), dtype="datetime64[us]")
+    table[filled] = _parse_texts([text for text in texts if text], timezone=timezone, name=name)
+    return pd.Series(table[codes]).dt.tz_localize("UTC"), int(filled[codes].sum())
+
+
+def _parse_texts(texts: Sequence[str], *, timezone: str, name: str) -> np.ndarray:
+    at = np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[us]")
+    digits = [i for i, text in enumerate(texts) if _DIGITS.match(text)]
+    if digits:
+        at[digits] = _parse_digits([texts[i] for i in digits], timezone=timezone, name=name)
+    parts = {i: found for i, text in enumerate(texts) if (found := _take_apart(text)) is not None}
+    days = [i for i, found in parts.items() if found["hour"] is None]
+    aware = [i for i, found in parts.items() if found["zone"] is not None]
+    naive = [i for i, found in parts.items() if found["hour"] is not None and found["zone"] is None]
+    if aware and naive:
         msg = (
-            f"Column {name!r} mixes stamps with and without a time zone ({int(aware.sum())} and "
-            f"{int((timed & ~aware).sum())} different ones). Write the zone on all of them or on none."
+            f"Column {name!r} mixes stamps with and without a time zone ({len(aware)} and {len(naive)} different "
+            "ones). Write the zone on all of them or on none."
         )
         raise InputError(msg)
-    if digits.any():
-        parsed[digits] = _parse_digits(texts[digits], name=name).to_numpy()
-    if two_first.any():
-        iso_texts = _order_day_and_month(texts[two_first], name=name)
-        parsed[two_first] = _to_datetime(iso_texts, timezone, "ISO8601").to_numpy()
-    if iso.any():
-        plain = texts[iso].str.replace(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})", r"\1-\2-\3", regex=True)
-        plain = plain.str.replace(
-            r"^(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)",
-            lambda match: f"{match[1]}-{int(match[2]):02d}-{int(match[3]):02d}",
-            regex=True,
+    year_last = [i for i, found in parts.items() if "first" in found]
+    is_month_first = _is_month_first([texts[i] for i in year_last], [parts[i] for i in year_last], name=name)
+    written = {i: _iso(found, is_month_first=is_month_first) for i, found in parts.items()}
+    one_day = pd.Timedelta(days=1)
+    at[days] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in days]), **_ISO) + one_day, timezone)
+    at[naive] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in naive]), **_ISO), timezone)
+    at[aware] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in aware]), utc=True, **_ISO), timezone)
+    return at
+
+
+def _take_apart(text: str) -> dict[str, str | None] | None:
+    """Give the parts of a stamp by name, or None where it has no known form."""
+    plain = _BASIC.sub(r"\1-\2-\3t\4:\5:\6", text)
+    found = next((match.groupdict() for form in _FORMS if (match := form.match(plain))), None)
+    if found is None or not FIRST_YEAR <= int(str(found["year"])) <= LAST_YEAR:
+        return None
+    return None if "name" in found and str(found["name"])[:3] not in _MONTHS else found
+
+
+def _iso(parts: Mapping[str, str | None], *, is_month_first: bool) -> str:
+    """Write the parts of a stamp as ISO 8601; impossible dates stay so, and are read as none."""
+    if "first" in parts:
+        month, day = (parts["first"], parts["second"]) if is_month_first else (parts["second"], parts["first"])
+    else:
+        day = parts["day"]
+        month = parts["month"] if "month" in parts else str(_MONTHS.index(str(parts["name"])[:3]) + 1)
+    date = f"{parts['year']}-{str(month).zfill(2)}-{str(day).zfill(2)}"
+    if parts["hour"] is None:
+        return date
+    hour = int(parts["hour"])
+    if parts["half"] is not None:
+        # 12 am is midnight, 12 pm noon; there is no 13 pm.
+        hour = hour % 12 + 12 * (parts["half"] == "p") if 1 <= hour <= 12 else 99
+    zone = "+00:00" if parts["zone"] in {"z", "utc", "gmt"} else parts["zone"] or ""
+    return f"{date}T{hour:02d}:{parts['minute']}{zone}"
+
+
+def _is_month_first(texts: Sequence[str], parts: Sequence[Mapping[str, str | None]], *, name: str) -> bool:
+    day_first = any(int(str(found["first"])) > 12 for found in parts)
+    month_first = any(int(str(found["second"])) > 12 for found in parts)
+    dotted = all(_DOTTED.match(text) for text in texts)  # day.month.year is written with dots, always
+    if day_first == month_first and not (dotted and not month_first):
+        msg = (
+            f"Column {name!r} does not tell day from month ({'both orders occur' if day_first else 'no value above 12'}"
+            "). Export it as YYYY-MM-DD."
         )
-        parsed[iso] = _to_datetime(plain, timezone, "ISO8601").to_numpy()
-    if words.any():
-        parsed[words] = _to_datetime(texts[words], timezone, "mixed").to_numpy()
-    return parsed
+        raise InputError(msg)
+    return month_first
 
 
-def _to_datetime(texts: pd.Series, timezone: str, form: str) -> pd.Series:
-    clean = texts.str.replace(r"\s*utc$", "Z", regex=True, case=False)
-    if clean.str.contains(r":.*(?:[zZ]|[+-]\d{2}:?\d{0,2})$", regex=True).any():
-        return _utc(pd.to_datetime(clean, utc=True, format=form, errors="coerce"), timezone)
-    return _utc(pd.to_datetime(clean, format=form, errors="coerce"), timezone)
-
-
-def _utc(stamps: pd.Series, timezone: str) -> pd.Series:
-    if stamps.dt.tz is None:
-        # In the hour that a clock change repeats, the first one; in the hour it skips, the next that exists.
-        stamps = stamps.dt.tz_localize(timezone, ambiguous=np.ones(len(stamps), bool), nonexistent="shift_forward")
-    return cast("pd.Series", stamps.dt.tz_convert("UTC").dt.as_unit("us"))
-
-
-def _parse_digits(texts: pd.Series, *, name: str) -> pd.Series:
-    numbers = texts.astype(float)
+def _parse_digits(texts: Sequence[str], *, timezone: str, name: str) -> np.ndarray:
+    numbers = np.array([float(text) for text in texts])
     if ((numbers >= 19000101) & (numbers <= 22621231)).all():
-        return _utc(pd.to_datetime(texts.str.slice(0, 8), format="%Y%m%d", errors="coerce"), "UTC")
+        days = pd.to_datetime(pd.Series([text[:8] for text in texts]), format="%Y%m%d", errors="coerce")
+        return _to_utc(days + pd.Timedelta(days=1), timezone)
     units = [unit for low, high, unit in _EPOCH_UNITS if ((numbers >= low) & (numbers < high)).any()]
     if len(units) != 1:
         msg = (
@@ -156,20 +196,11 @@ def _parse_digits(texts: pd.Series, *, name: str) -> pd.Series:
             "Give seconds, milliseconds or microseconds since 1970, one unit for the whole column."
         )
         raise InputError(msg)
-    return _utc(pd.to_datetime(numbers, unit=cast("Any", units[0]), errors="coerce"), "UTC")
+    return _to_utc(pd.to_datetime(pd.Series(numbers), unit=cast("Any", units[0]), errors="coerce"), "UTC")
 
 
-def _order_day_and_month(texts: pd.Series, *, name: str) -> pd.Series:
-    parts = texts.str.extract(_TWO_FIRST)
-    first, second = parts[0].astype(int), parts[1].astype(int)
-    day_first, month_first = bool((first > 12).any()), bool((second > 12).any())
-    dotted = bool(texts.str.contains(r"^\d{1,2}\.\d{1,2}\.").all())  # day.month.year is written with dots, always
-    if day_first == month_first and not (dotted and not month_first):
-        msg = (
-            f"Column {name!r} does not tell day from month ({'both orders occur' if day_first else 'no value above 12'}"
-            "). Export it as YYYY-MM-DD."
-        )
-        raise InputError(msg)
-    day, month = (second, first) if month_first else (first, second)
-    clock = ("T" + parts[3]).fillna("")
-    return parts[2] + "-" + month.map("{:02d}".format) + "-" + day.map("{:02d}".format) + clock
+def _to_utc(stamps: pd.Series, timezone: str) -> np.ndarray:
+    if stamps.dt.tz is None:
+        # In the hour that a clock change repeats, the first one; in the hour it skips, the next that exists.
+        stamps = stamps.dt.tz_localize(timezone, ambiguous=np.ones(len(stamps), bool), nonexistent="shift_forward")
+    return np.asarray(stamps.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")

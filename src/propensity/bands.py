@@ -23,6 +23,8 @@ PRECISION_PER_BASE_RATE = 3.0
 MAX_DEFAULT_PRECISION = 0.8
 # Fewer conversions than this certify nothing worth saying.
 MIN_POSITIVES_CERTIFIED = 200
+# A threshold that no probability reaches.
+NOBODY = 2.0
 _SHARES = np.concatenate([np.geomspace(0.002, 0.7, 80), np.linspace(0.71, 1.0, 30)])
 
 
@@ -241,11 +243,11 @@ def _recall_threshold(
 
 def _top_threshold(probability: np.ndarray, share: float) -> float:
     """Give the threshold that the top share of leads reaches; above 1 where the share is 0."""
-    return float(np.quantile(probability, 1 - share, method="higher")) if share > 0 else 2.0
+    return float(np.quantile(probability, 1 - share, method="higher")) if share > 0 else NOBODY
 
 
 def _capacity_threshold(probability: np.ndarray, agreement: AgreementConfig, leads_per_week: float | None) -> float:
-    """Give the lowest threshold whose weekly crossings stay within capacity in nine weeks of ten."""
+    """Give the lowest threshold whose weekly crossings stay within capacity in nine weeks of ten, ties included."""
     from scipy import stats  # imported here: a bundle's consumer scores without scipy
 
     if leads_per_week is None or agreement.capacity_per_week is None:
@@ -254,9 +256,10 @@ def _capacity_threshold(probability: np.ndarray, agreement: AgreementConfig, lea
             "Name the date column (columns.date), or use policy 'promise'."
         )
         raise ConfigError(msg)
-    shares = np.linspace(0, 1, 1001)
-    within = stats.poisson.ppf(0.9, leads_per_week * shares) <= agreement.capacity_per_week
-    return _top_threshold(probability, float(shares[within].max()))
+    thresholds, n_leads = np.unique(probability, return_counts=True)
+    reached = n_leads[::-1].cumsum()[::-1] / len(probability)
+    within = np.asarray(stats.poisson.ppf(0.9, leads_per_week * reached)) <= agreement.capacity_per_week
+    return float(thresholds[within].min()) if within.any() else NOBODY
 
 
 def _precision_bound(probability: np.ndarray, y: np.ndarray, threshold: float, delta: float) -> float:

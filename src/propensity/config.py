@@ -5,6 +5,7 @@ command line takes its own section, never the whole `Config`.
 """
 
 import datetime as dt
+import unicodedata
 import zoneinfo
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -35,7 +36,7 @@ LATER = {
 class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -64,6 +65,11 @@ class DataConfig(Section):
         return value
 
 
+def _folded(name: str) -> str:
+    """Fold what the file's header is looked up without: case, padding, repeated spaces, Unicode forms."""
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+
+
 class ColumnsConfig(Section):
     """What each column of the lead file is. Columns named nowhere are not used."""
 
@@ -80,20 +86,24 @@ class ColumnsConfig(Section):
 
     @model_validator(mode="after")
     def _one_role_a_column(self) -> "ColumnsConfig":
-        both = sorted({*self.fit} & {*self.behaviour})
+        fit, used = [*map(_folded, self.fit)], [*map(_folded, (*self.fit, *self.behaviour))]
+        both = [name for name in self.behaviour if _folded(name) in fit]
         if both:
             msg = f"a column is fit or behaviour, not both: {', '.join(both)}"
             raise ValueError(msg)
-        used = {*self.fit, *self.behaviour}
-        key = [name for name in (self.id, self.target, self.date, self.group) if name in used]
-        if key:
-            msg = f"a column cannot be id, group, target or date and a feature too: {', '.join(map(str, key))}"
+        twice = sorted({name for name in used if used.count(name) > 1})
+        if twice:
+            msg = f"a feature is named twice: {', '.join(twice)}"
             raise ValueError(msg)
-        dropped = sorted(used & {*self.ignore})
+        key = [name for name in (self.id, self.target, self.date, self.group) if name and _folded(name) in used]
+        if key:
+            msg = f"a column cannot be id, group, target or date and a feature too: {', '.join(key)}"
+            raise ValueError(msg)
+        dropped = [name for name in self.ignore if _folded(name) in used]
         if dropped:
             msg = f"a column cannot be used and ignored: {', '.join(dropped)}"
             raise ValueError(msg)
-        stray = sorted({*self.count} - used)
+        stray = [name for name in self.count if _folded(name) not in used]
         if stray:
             msg = f"count names columns that are neither fit nor behaviour: {', '.join(stray)}"
             raise ValueError(msg)
@@ -295,7 +305,7 @@ def parse_config(settings: Mapping[str, Any], *, source: str = "propensity.toml"
         try:
             return Config.model_validate(settings)
         except ValidationError as error:
-            problems = [_sentence(item, settings) for item in error.errors(include_url=False)]
+            problems = [*dict.fromkeys(_sentence(item, settings) for item in error.errors(include_url=False))]
     msg = "\n  ".join([f"{source} cannot be used:", *problems])
     raise ConfigError(msg)
 
@@ -318,22 +328,33 @@ def _has(settings: object, path: tuple[str, ...]) -> bool:
 
 def _sentence(item: Any, settings: object) -> str:
     """Turn one pydantic finding into `key: what is allowed; got value`."""
-    path = [part for part in item["loc"] if part != "function-after"]
-    key = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in path) or "the file"
+    path = [*item["loc"]]
     if item["type"] == "extra_forbidden":
-        return f"{key}: no such key. {_known_keys(path)}"
+        return f"{_key(path)}: no such key. {_known_keys(path)}"
     if item["type"] == "missing":
-        return f"{key}: must be given"
+        return f"{_key(path)}: must be given"
     allowed = item["msg"].removeprefix("Value error, ")
     allowed = allowed[0].lower() + allowed[1:]
+    # Where several types are allowed, pydantic adds the one it tried to the path: that part is not in the file.
+    written = next(n for n in range(len(path), -1, -1) if _get(settings, tuple(path[:n])) is not None)
+    if written < len(path):
+        return f"{_key(path[:written])}: must be text, a finite number or a list of them"
     got = _get(settings, tuple(path))
-    return f"{key}: {allowed}" if isinstance(got, Mapping) else f"{key}: {allowed}; got {got!r}"
+    return f"{_key(path)}: {allowed}" if isinstance(got, Mapping) else f"{_key(path)}: {allowed}; got {got!r}"
+
+
+def _key(path: list[str | int]) -> str:
+    return ".".join(str(part + 1) if isinstance(part, int) else part for part in path)
 
 
 def _known_keys(path: list[str | int]) -> str:
-    section: Any = Config
-    for part in path[:-1]:
-        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
-        section = field.annotation if field is not None else section
-    names = getattr(section, "model_fields", RulePoints.model_fields if "points" in path else None)
-    return f"Known: {', '.join(sorted(names))}" if names else "Take it out"
+    many: dict[tuple[str | int, ...], type[Section]] = {
+        ("rules", "points"): RulePoints,
+        ("rules", "groups"): RuleGroup,
+    }
+    section: Any = many.get(tuple(path[:2]))
+    if section is None:
+        section = Config
+        for part in path[:-1]:
+            section = section.model_fields[part].annotation
+    return f"Known: {', '.join(sorted(section.model_fields))}"

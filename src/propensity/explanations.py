@@ -136,16 +136,22 @@ def explain(
     ratio = np.divide(moved, total, out=np.ones_like(total), where=np.abs(total) > 1e-12)
     parts = parts * ratio[:, None]
     reference_probability = float(calibrator.probability(reference_margin)[0])
-    slope_at_reference = reference_probability * (1 - reference_probability)
+    # The mean slope of the logistic function on the way; next to the reference, where a quotient is noise, its tangent.
     scale = np.divide(
-        probability - reference_probability,
+        calibrator.probability(base + contributions.sum(axis=1)) - reference_probability,
         moved,
-        out=np.full_like(moved, slope_at_reference),
-        where=np.abs(moved) > 1e-12,
+        out=np.full_like(moved, reference_probability * (1 - reference_probability)),
+        where=np.abs(moved) > 1e-6,
     )
+    points = 100 * parts * scale[:, None]
+    # What rounding of the shown probability leaves over is shared out by size, so that it can swell no part.
+    size = np.abs(parts)
+    whole = size.sum(axis=1)
+    left = 100 * (probability - reference_probability) - points.sum(axis=1)
+    share = np.divide(left, whole, out=np.zeros_like(whole), where=whole > 1e-12)
     return Explanation(
         log_odds_parts=parts,
-        points=100 * parts * scale[:, None],
+        points=points + size * share[:, None],
         reference_log_odds=reference_log_odds,
         reference_probability=reference_probability,
     )
@@ -159,7 +165,11 @@ def family_points(explanation: Explanation, schema: Schema) -> dict[str, np.ndar
     dict of family to array of float, shape (n_leads,)
     """
     families = np.array([column.family for column in schema.columns])
-    return {family: explanation.points[:, families == family].sum(axis=1) for family in ("fit", "behaviour")}
+    # Row by row in memory: else the order of a sum, and its last bits, would depend on the batch.
+    return {
+        family: np.ascontiguousarray(explanation.points[:, families == family]).sum(axis=1)
+        for family in ("fit", "behaviour")
+    }
 
 
 def reason_texts(
@@ -214,8 +224,12 @@ def reason_text(name: str, value: object, *, typical: str, points: float) -> str
     --------
     >>> reason_text("Pricing page visits", 3.0, typical="0", points=11.26)
     'Pricing page visits: 3 (typical 0), +11.3 points'
+    >>> reason_text("Source", "Web", typical="web", points=-2)
+    'Source: Web, -2.0 points'
     """
-    return f"{name}: {show_value(value)} (typical {typical}), {points:+.1f} points"
+    shown = show_value(value)
+    usual = "" if shown.casefold() == typical else f" (typical {typical})"
+    return f"{name}: {shown}{usual}, {points:+.1f} points"
 
 
 def show_value(value: object) -> str:

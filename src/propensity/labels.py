@@ -9,14 +9,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.errors import InputError
-from propensity.schema import canonical_text, read_texts
-
-POSITIVE_WORDS = frozenset(
-    {"1", "true", "t", "yes", "y", "won", "closed won", "converted", "customer", "success", "bought", "purchased"}
-)
-NEGATIVE_WORDS = frozenset(
-    {"0", "-1", "false", "f", "no", "n", "lost", "closed lost", "not converted", "unconverted", "failure", "failed"}
-)
+from propensity.schema import NEGATIVE_WORDS, POSITIVE_WORDS, canonical_text, read_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +76,7 @@ def read_target(series: pd.Series, *, positive: str | None, missing: Sequence[st
     else:
         yes = [word for word in words if word in POSITIVE_WORDS]
     no = [word for word in words if word not in yes]
-    many = len(no) > 1 and not all(word in NEGATIVE_WORDS for word in no)
+    many = len(words) > 2 and len(no) > 1 and not all(word in NEGATIVE_WORDS for word in no)
     if len(words) < 2 or (is_known and not (yes and no)):
         msg = (
             f"Target {name!r} must hold two outcomes, got {len(words)} ({_quote(words)}). "

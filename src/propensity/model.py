@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
 from propensity.bands import Bands
 from propensity.calibration import Calibrator
 from propensity.encoding import CategoryCode, Encoder
+from propensity.errors import BundleError
 from propensity.explanations import Reference
-from propensity.learners import Blend
+from propensity.learners import Blend, Forest, LinearModel, Recipe, check_forest_text
 from propensity.rules import Rules
 from propensity.schema import Schema
 
 Verdict = Literal["skill", "no_skill", "rules_only"]
+VERDICTS = get_args(Verdict)
 N_CANARIES = 32
+# Of the bundle's layout: another number is another layout, and refused.
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +97,171 @@ class PropensityModel:
     facts: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     version: str = ""
+
+
+def sealed(model: PropensityModel) -> PropensityModel:
+    """Give the model with its version, which its files determine."""
+    return replace(model, version=version_of(bundle_files(model)["manifest.json"]))
+
+
+def version_of(manifest: bytes) -> str:
+    """Give the version that a manifest's bytes stand for: the first 12 hex digits of their sha256."""
+    return hashlib.sha256(manifest).hexdigest()[:12]
+
+
+def bundle_files(model: PropensityModel) -> dict[str, bytes]:
+    """Write the model as the files of a bundle: JSON and LightGBM text, nothing that runs.
+
+    Returns
+    -------
+    dict of file name to bytes
+        The same bytes for the same model. ``manifest.json`` names every other file with its size and sha256.
+    """
+    learned, reference = model.learned, model.reference
+    parts: dict[str, Any] = {
+        "schema.json": model.schema.to_dict(),
+        "agreement.json": dict(model.agreement),
+        "rules.json": {
+            "sheet": model.rules.to_dict(),
+            "calibrator": model.points_calibrator.to_dict() if model.points_calibrator else None,
+        },
+    }
+    texts = {"card.md": model.card}
+    if learned is not None and reference is not None:
+        blend = learned.blend
+        parts |= {
+            "encoder.json": learned.encoder.to_dict(),
+            "blend.json": {"n_trees": blend.recipe.n_trees, "forest_share": blend.recipe.forest_share},
+            "calibrator.json": learned.calibrator.to_dict(),
+            "thresholds.json": learned.bands.to_dict(),
+            "reasons.json": reference.to_dict(),
+            "canaries.json": _canaries(learned),
+        }
+        if blend.linear is not None:
+            parts["linear.json"] = blend.linear.to_dict()
+        if blend.forest is not None:
+            texts["forest_0.txt"] = blend.forest.text
+    files = {name: _json_bytes(part) for name, part in parts.items()}
+    files |= {name: text.encode() for name, text in texts.items()}
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": model.verdict,
+        "facts": dict(model.facts),
+        "libraries": {"lightgbm": lgb.__version__, "numpy": np.__version__, "pandas": pd.__version__},
+        "files": {
+            name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in sorted(files.items())
+        },
+    }
+    return {"manifest.json": _json_bytes(manifest), **dict(sorted(files.items()))}
+
+
+def model_from_files(files: Mapping[str, bytes]) -> PropensityModel:
+    """Read a model from the files of a bundle whose hashes were verified.
+
+    Parameters
+    ----------
+    files : mapping of file name to bytes
+        ``manifest.json`` and all it names.
+
+    Returns
+    -------
+    PropensityModel
+
+    Raises
+    ------
+    BundleError
+        A file does not say what it must, or the model does not reproduce its canaries.
+    """
+    try:
+        manifest = _from_json(files["manifest.json"])
+        schema = Schema.from_dict(_from_json(files["schema.json"]))
+        rules = _from_json(files["rules.json"])
+        learned = _learned(files, schema) if "blend.json" in files else None
+        model = PropensityModel(
+            schema=schema,
+            rules=Rules.from_dict(rules["sheet"]),
+            verdict=manifest["verdict"],
+            learned=learned,
+            reference=Reference.from_dict(_from_json(files["reasons.json"])) if learned else None,
+            points_calibrator=Calibrator.from_dict(rules["calibrator"]) if rules["calibrator"] else None,
+            agreement=_from_json(files["agreement.json"]),
+            facts=manifest["facts"],
+            card=files["card.md"].decode(),
+            version=version_of(files["manifest.json"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        msg = f"The bundle's files do not fit together ({type(error).__name__}). Train again, or restore a copy."
+        raise BundleError(msg, fallback_reason="HASH_MISMATCH") from error
+    if model.verdict not in VERDICTS or (model.verdict == "skill" and learned is None):
+        msg = "The bundle's verdict does not fit its files. Train again, or restore a copy."
+        raise BundleError(msg, fallback_reason="HASH_MISMATCH")
+    if learned is not None and not _reproduces(learned, files["canaries.json"]):
+        msg = "The model does not reproduce the scores stored with it. Train again, or restore a copy."
+        raise BundleError(msg, fallback_reason="CANARY_FAILED")
+    return model
+
+
+def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
+    encoder = Encoder.from_dict(_from_json(files["encoder.json"]))
+    if encoder.names != schema.names or len(encoder.codes) != len(encoder.names):
+        msg = "encoder and schema name other columns"
+        raise ValueError(msg)
+    recipe = Recipe(**_from_json(files["blend.json"]))
+    forest = linear = None
+    if recipe.forest_share > 0:
+        text = files["forest_0.txt"].decode()
+        check_forest_text(text, n_features=len(encoder.names))
+        forest = Forest(text)
+    if recipe.forest_share < 1:
+        linear = LinearModel.from_dict(_from_json(files["linear.json"]))
+        if len(linear.terms) != len(encoder.names):
+            msg = "the linear model has other columns"
+            raise ValueError(msg)
+    return Learned(
+        encoder=encoder,
+        blend=Blend(recipe=recipe, forest=forest, linear=linear),
+        calibrator=Calibrator.from_dict(_from_json(files["calibrator.json"])),
+        bands=Bands.from_dict(_from_json(files["thresholds.json"])),
+    )
+
+
+def _canaries(learned: Learned) -> dict[str, Any]:
+    rows = invent_rows(learned.encoder)
+    return {
+        "rows": [[None if np.isnan(cell) else float(cell) for cell in row] for row in rows],
+        "margins": learned.blend.margin(rows).tolist(),
+        "probabilities": learned.calibrator.probability(learned.blend.margin(rows)).tolist(),
+    }
+
+
+def _reproduces(learned: Learned, canaries: bytes) -> bool:
+    """Score the invented rows again: another platform may differ in the last bits, a broken model differs more."""
+    try:
+        stored = _from_json(canaries)
+        cells = [[np.nan if cell is None else cell for cell in row] for row in stored["rows"]]
+        rows = np.array(cells, dtype=float).reshape(N_CANARIES, len(learned.encoder.names))
+        margins = learned.blend.margin(rows)
+        contributions, base = learned.blend.contributions(rows)
+        return bool(
+            np.allclose(margins, stored["margins"], rtol=0, atol=1e-9)
+            and np.allclose(learned.calibrator.probability(margins), stored["probabilities"], rtol=0, atol=1e-9)
+            and np.allclose(contributions.sum(axis=1) + base, margins, rtol=0, atol=1e-6)
+        )
+    except (KeyError, TypeError, ValueError, IndexError, lgb.basic.LightGBMError):
+        return False
+
+
+def _json_bytes(value: object) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _from_json(content: bytes) -> Any:
+    def refuse(constant: str) -> None:
+        msg = f"{constant} is no JSON number"
+        raise ValueError(msg)
+
+    return json.loads(content, parse_constant=refuse)
 
 
 def rules_model(rules: Rules, schema: Schema) -> PropensityModel:

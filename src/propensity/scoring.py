@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,9 @@ from propensity.bands import DECIMALS
 from propensity.encoding import OTHER
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
-from propensity.model import PropensityModel
-from propensity.rules import RuleScores
-from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, partition
+from propensity.model import PropensityModel, rules_model
+from propensity.rules import Rules, RuleScores
+from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, Schema, partition
 
 N_REASONS = 4
 MAX_REASONS = 20
@@ -245,6 +245,53 @@ def _rule_answers(points: RuleScores, model: PropensityModel, *, n_reasons: int)
     if n_reasons and rules.rules:
         texts = rules.reason_texts(points, n_reasons=n_reasons)
     return Answers(probability=probability, band=band, certified=np.zeros(n, dtype=bool).astype(object), reasons=texts)
+
+
+def predict(
+    leads: pd.DataFrame,
+    *,
+    model: PropensityModel | None = None,
+    events: pd.DataFrame | None = None,
+    as_of: str = "",
+    rules: Rules | None = None,
+    n_reasons: int = N_REASONS,
+) -> pd.DataFrame:
+    """Score leads and give the score rows.
+
+    Parameters
+    ----------
+    leads : DataFrame, shape (n_leads, any)
+    model : PropensityModel or None
+        Brings its own rules. None: `rules` answer.
+    events : DataFrame or None
+        Not available yet.
+    as_of : str
+        The instant the leads are scored as of; empty where unknown.
+    rules : Rules or None
+        The sheet that answers where there is no model.
+    n_reasons : int
+
+    Returns
+    -------
+    DataFrame
+        One row a lead in input order, the agreed columns.
+
+    Raises
+    ------
+    InputError
+        Neither a model nor rules, or leads that cannot be read.
+    """
+    if events is not None:
+        msg = "Scoring from events is not available yet. Give the lead columns the model was trained on."
+        raise InputError(msg)
+    if model is None and rules is None:
+        msg = "predict needs a model or rules. Load one: propensity.load_model(...), or pass rules=..."
+        raise InputError(msg)
+    if model is not None:
+        return score(leads, model=model, as_of=as_of, n_reasons=n_reasons).frame
+    schema = Schema(columns=(), id=None, missing=("",))
+    answering = rules_model(cast("Rules", rules), schema)
+    return score(leads, model=answering, as_of=as_of, n_reasons=n_reasons, fallback_reason="MODEL_MISSING").frame
 
 
 def check_degraded(scores: Scores) -> None:

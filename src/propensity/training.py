@@ -23,7 +23,8 @@ from propensity.explanations import fit_reference
 from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins
 from propensity.labels import read_target
 from propensity.learners import candidate_margins, choose_recipe, fit_blend
-from propensity.model import Learned, PropensityModel, Verdict
+from propensity.model import Learned, PropensityModel, Verdict, sealed
+from propensity.reporting import model_card
 from propensity.rules import Rules, build_rules
 from propensity.schema import (
     NURTURE,
@@ -33,6 +34,7 @@ from propensity.schema import (
     find_column,
     infer_schema,
     missing_words,
+    normalise_name,
     read_ids,
     read_texts,
     row_hashes,
@@ -41,6 +43,8 @@ from propensity.schema import (
 
 # Fewer conversions (or fewer leads without one) than this teach nothing that rules do not know.
 MIN_POSITIVES = 40
+# Rows that plots of contributions show.
+SAMPLE_ROWS = 1000
 # Weeks that say how many leads come in.
 VOLUME_WEEKS = 8
 
@@ -134,6 +138,8 @@ class TrainingRun:
         Rows, positives, base rate and what was dropped.
     warnings : tuple of str
         Sentences a person should read.
+    sample : array of float, shape (up to 1000, n_features)
+        Encoded training rows for plots, evenly spread over the file; never stored.
     """
 
     model: PropensityModel
@@ -141,6 +147,7 @@ class TrainingRun:
     audit: tuple[Mapping[str, Any], ...]
     data: Mapping[str, Any]
     warnings: tuple[str, ...]
+    sample: np.ndarray
 
 
 def train(tables: Tables, config: Config, *, progress: Progress | None = None) -> TrainingRun:
@@ -218,14 +225,15 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     keys = None if schema.id is None else read_ids(rows.ids, missing=schema.missing)
     stamps = None if stamps is None else stamps.iloc[rows.position].reset_index(drop=True)
     canonical, order = _canonical_order(keys, stamps, hashes, ordered=columns.ordered)
-    group = _codes(leads, columns.group, key="columns.group") if columns.group else None
-    fold = _codes(leads, config.evaluation.fold_column, key="evaluation.fold_column")
+    group = _groups(leads, columns.group) if columns.group else None
+    fold = _folds(leads, config.evaluation.fold_column) if config.evaluation.fold_column else None
     own_group = hashes if keys is None else pd.factorize(keys)[0]
     examples = Examples(
         leads=leads.iloc[canonical].reset_index(drop=True),
         read=rows.read.iloc[canonical].reset_index(drop=True),
         y=y[canonical],
-        groups=np.unique(own_group if group is None else group, return_inverse=True)[1][canonical],
+        # Numbered in canonical order: folds are dealt by these numbers, so the file's order must not show in them.
+        groups=pd.factorize((own_group if group is None else group)[canonical])[0],
         order=order,
         fold=None if fold is None else fold[canonical],
     )
@@ -263,13 +271,24 @@ def _canonical_order(
     return canonical, order
 
 
-def _codes(leads: pd.DataFrame, name: str, *, key: str) -> np.ndarray | None:
-    """Give a number to each value of a column, and one of its own to each row without."""
-    if not name:
-        return None
-    texts = read_texts(leads[find_column(leads, name, key=key)], missing=())
+def _groups(leads: pd.DataFrame, name: str) -> np.ndarray:
+    """Give a number to each account, and one of its own to each row without."""
+    texts = read_texts(leads[find_column(leads, name, key="columns.group")], missing=())
     codes, uniques = pd.factorize(texts, sort=True)
     return np.where(codes < 0, len(uniques) + np.arange(len(codes)), codes)
+
+
+def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
+    """Give a number to each of the user's folds; every row must be in one."""
+    texts = read_texts(leads[find_column(leads, name, key="evaluation.fold_column")], missing=())
+    n_without = int(texts.isna().sum())
+    if n_without:
+        msg = (
+            f"Column {name!r} (evaluation.fold_column) is empty in {n_without} rows. "
+            "Give every lead a fold, or take the line out."
+        )
+        raise InputError(msg)
+    return pd.factorize(texts, sort=True)[0]
 
 
 def _leads_per_week(stamps: pd.Series) -> float:
@@ -347,7 +366,13 @@ def out_of_fold_blocks(examples: Examples, *, seed: int) -> Blocks:
 
 
 def splits(examples: Examples, config: Config) -> tuple[list[Split], bool]:
-    """Give the splits that judge the recipe, and whether they are in time order."""
+    """Give the splits that judge the recipe, and whether they are in time order.
+
+    Raises
+    ------
+    InputError
+        Folds that leave too few leads of one outcome to learn from.
+    """
     if examples.fold is None and examples.order is not None:
         found = time_origins(examples.order, examples.groups, n_origins=config.evaluation.origins)
         learnable = [split for split in found if _can_learn(examples.y[split.past])]
@@ -358,7 +383,14 @@ def splits(examples: Examples, config: Config) -> tuple[list[Split], bool]:
         if examples.fold is not None and len(np.unique(examples.fold)) > 1
         else group_blocks(examples.y, examples.groups, seed=config.learner.seed)
     )
-    return [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)], False
+    folds = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
+    if not all(_can_learn(examples.y[split.past]) for split in folds):
+        msg = (
+            "Folds cannot judge a model: outside of one of them there are too few leads of one outcome to learn from. "
+            "Mix outcomes over evaluation.fold_column and columns.group, or take these lines out."
+        )
+        raise InputError(msg)
+    return folds, False
 
 
 def _can_learn(y: np.ndarray) -> bool:
@@ -408,13 +440,15 @@ def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRu
     random = None
     if is_time:
         tell("judging on a random split, to compare", len(chosen) / steps)
-        fifth = group_blocks(examples.y, examples.groups, seed=seed)
-        random = predict_split(fifth.split(0, examples.groups), prepared, config, is_time=False)
+        fifth = group_blocks(examples.y, examples.groups, seed=seed).split(0, examples.groups)
+        if _can_learn(examples.y[fifth.past]):
+            random = predict_split(fifth, prepared, config, is_time=False)
     evaluation = evaluate(parts, kind="time" if is_time else "folds", random=random, seed=seed)
     tell("training on all rows", 1 - 1 / steps)
     learned = learn(examples, prepared, config)
     verdict: Verdict = "skill" if evaluation.ranking_gain_low > 0 and learned.calibrator.slope > 0 else "no_skill"
-    contributions, _ = learned.blend.contributions(learned.encoder.encode(examples.read))
+    matrix = learned.encoder.encode(examples.read)
+    contributions, _ = learned.blend.contributions(matrix)
     nurture = learned.bands.assign(learned.probability(examples.read)) == NURTURE
     reference = fit_reference(contributions, examples.read, prepared.schema, is_nurture=nurture)
     model = PropensityModel(
@@ -428,12 +462,14 @@ def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRu
         facts=_facts(prepared, config, evaluation),
     )
     tell("done", 1.0)
+    audit = _audit(prepared, config)
     return TrainingRun(
-        model=model,
+        model=sealed(replace(model, card=model_card(model, evaluation, audit))),
         evaluation=evaluation,
-        audit=_audit(prepared, config),
+        audit=audit,
         data=_data(prepared),
         warnings=_warnings(prepared, config, learned, is_time=is_time),
+        sample=matrix[np.unique(np.linspace(0, len(matrix) - 1, SAMPLE_ROWS).astype(int))],
     )
 
 
@@ -450,12 +486,14 @@ def _rules_run(prepared: Prepared, config: Config) -> TrainingRun:
         f"{n_positive} of {len(prepared.examples.y)} leads converted; a model needs at least {MIN_POSITIVES} that did "
         f"and {MIN_POSITIVES} that did not. Until then the rules answer."
     )
+    audit = _audit(prepared, config)
     return TrainingRun(
-        model=model,
+        model=sealed(replace(model, card=model_card(model, None, audit))),
         evaluation=None,
-        audit=_audit(prepared, config),
+        audit=audit,
         data=_data(prepared),
         warnings=(sentence,),
+        sample=np.empty((0, len(prepared.schema.columns))),
     )
 
 
@@ -473,6 +511,8 @@ def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) ->
         "base_rate": round(float(y.mean()), 6),
         "target": config.columns.target,
         "target_means": prepared.target,
+        "date": config.columns.date or "",
+        "timezone": config.data.timezone,
         "data_end": prepared.data_end,
         "evaluated": evaluation.kind if evaluation else "",
         "data_digest": prepared.digest,
@@ -495,20 +535,24 @@ def _data(prepared: Prepared) -> dict[str, Any]:
 def _audit(prepared: Prepared, config: Config) -> tuple[Mapping[str, Any], ...]:
     """Say for each column what became of it. Prices come with the leakage audit."""
     columns = config.columns
-    kept = {column.name: column.family for column in prepared.schema.columns}
+    kept = {normalise_name(column.name): column.family for column in prepared.schema.columns}
+    notes = {normalise_name(name): (columns.family(name), note) for name, note in prepared.notes.items()}
+    ignored = {normalise_name(name) for name in columns.ignore}
+    keys = {key: getattr(columns, key) for key in ("date", "target", "group", "id")}
+    roles = {normalise_name(name): key for key, name in keys.items() if name}
     entries = []
     for column in map(str, prepared.examples.leads.columns):
+        name = normalise_name(column)
         role, verdict, evidence = "ignored", "UNUSED", "named nowhere in [columns]"
-        if column in kept:
-            role, verdict, evidence = kept[column], "OK", prepared.notes.get(column, "")
-        elif column in prepared.notes:
-            role, verdict, evidence = columns.family(column), "LEFT OUT", prepared.notes[column]
-        elif column in columns.ignore:
+        if name in kept:
+            role, verdict, evidence = kept[name], "OK", notes.get(name, ("", ""))[1]
+        elif name in notes:
+            role, evidence = notes[name]
+            verdict = "LEFT OUT"
+        elif name in ignored:
             evidence = "under columns.ignore"
-        else:
-            for key in ("id", "group", "target", "date"):
-                if column == getattr(columns, key):
-                    role, verdict, evidence = key, "OK", ""
+        elif name in roles:
+            role, verdict, evidence = roles[name], "OK", ""
         entries.append({"column": column, "role": role, "verdict": verdict, "evidence": evidence, "price": None})
     return tuple(entries)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,11 @@ SETTINGS: Mapping[str, object] = {
     "verbosity": -1,
 }
 MIN_LEAF_ROWS = 40
+# Exact contributions cost the square of the depth in time and memory.
+MAX_DEPTH = 8
 _END = "end of trees\n"
+# Python reads "1_0", " 1" and digits of every script as numbers; LightGBM's parser does not.
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[-+]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def fit_forest(
     Forest
         The same bytes for the same input and seed at any number of threads.
     """
-    names = [f"f{i}" for i in range(matrix.shape[1])]  # real names may hold what LightGBM refuses
+    names = _names(matrix.shape[1])  # real names may hold what LightGBM refuses
     settings = {
         **SETTINGS,
         "max_depth": max_depth,
@@ -131,8 +136,9 @@ def fit_forest(
 def check_forest_text(text: str, *, n_features: int) -> None:
     """Verify a forest's text before LightGBM's parser sees it: truncated or edited text can kill the process.
 
-    Every array has its declared length, every number is finite, every node and leaf is reached exactly once,
-    every feature exists and every tree fills the bytes the header gives it.
+    Every line stands where LightGBM writes it, every array has its declared length, every number is finite, every
+    node and leaf is reached exactly once and not too deep, every feature exists and every tree fills the bytes the
+    header gives it.
 
     Parameters
     ----------
@@ -146,53 +152,69 @@ def check_forest_text(text: str, *, n_features: int) -> None:
         The text is not such a forest.
     """
     try:
-        head, *blocks = text.removesuffix(_END).split("Tree=")
-        header = _fields(head)
-        sizes = [int(size) for size in header["tree_sizes"].split()]
         _require(text.endswith(_END), "it ends early")
         _require(text.startswith("tree\nversion=v4\n"), "it is not LightGBM text, version 4")
+        _require(text.isascii() and text.replace("\n", "").isprintable(), "it holds signs that LightGBM never writes")
+        head, *blocks = text.removesuffix(_END).split("Tree=")
+        header = _fields(head.removeprefix("tree\n"), after="\n\n")
         _require(header["num_class"] == "1" == header["num_tree_per_iteration"], "it has several classes")
-        _require(int(header["max_feature_idx"]) == n_features - 1, "it was trained on other features")
-        _require(len(header["feature_names"].split()) == n_features, "feature names are missing")
-        _require(len(header["feature_infos"].split()) == n_features, "feature ranges are missing")
+        _require(_ints(header["max_feature_idx"], 1) == [n_features - 1], "it was trained on other features")
+        _require(header["feature_names"].split(" ") == _names(n_features), "feature names are others")
+        infos = header["feature_infos"].split(" ")
+        _require(len(infos) == n_features and all(infos), "feature ranges are missing")
         _require(header["objective"] == "binary sigmoid:1", "its objective is not binary")
-        _require(len(blocks) == len(sizes), "trees are missing")
-        for number, (block, size) in enumerate(zip(blocks, sizes, strict=True)):
-            _require(len(f"Tree={block}".encode()) == size, f"tree {number} has another size")
+        _ints(header["label_index"], 1)
+        _require(len(header["tree_sizes"].split(" ")) == len(blocks), "trees are missing")
+        for number, (block, size) in enumerate(zip(blocks, _ints(header["tree_sizes"], len(blocks)), strict=True)):
+            _require(len(f"Tree={block}") == size, f"tree {number} has another size")
             first, _, rest = block.partition("\n")
-            _require(int(first) == number, f"tree {number} is out of order")
-            _check_tree(_fields(rest), n_features)
-    except (KeyError, ValueError, IndexError) as error:
+            _require(first == str(number), f"tree {number} is out of order")
+            _check_tree(_fields(rest, after="\n\n\n"), n_features)
+    except (KeyError, ValueError) as error:
         msg = f"The model's trees cannot be trusted: {error}."
         raise BundleError(msg, fallback_reason="HASH_MISMATCH") from error
 
 
-def _fields(block: str) -> dict[str, str]:
-    pairs = [line.partition("=") for line in block.split("\n") if "=" in line]
+def _names(n_features: int) -> list[str]:
+    return [f"f{i}" for i in range(n_features)]
+
+
+def _fields(block: str, *, after: str) -> dict[str, str]:
+    """Read lines of name=value, ended by blank lines and holding none."""
+    pairs = [line.partition("=") for line in block.removesuffix(after).split("\n")]
     names = [name for name, _, _ in pairs]
+    whole = all(name and equals and "=" not in value for name, equals, value in pairs)
+    _require(block.endswith(after) and whole, "a line is not a field")
     _require(len(names) == len(set(names)), "a field stands twice")
     return {name: value for name, _, value in pairs}
 
 
 def _check_tree(tree: dict[str, str], n_features: int) -> None:
-    n_leaves, n_cat = int(tree["num_leaves"]), int(tree["num_cat"])
+    (n_leaves,), (n_cat,) = _ints(tree["num_leaves"], 1), _ints(tree["num_cat"], 1)
     n_nodes = n_leaves - 1
     _require(n_leaves >= 1 and n_cat >= 0, "a tree has no leaf")
-    _require(tree.get("is_linear", "0") == "0", "a tree is linear")
-    leaves = _floats(tree["leaf_value"], n_leaves)
-    _require(all(map(math.isfinite, leaves)) and math.isfinite(float(tree["shrinkage"])), "a leaf is not finite")
+    _require(tree["is_linear"] == "0", "a tree is linear")
+    _floats(tree["leaf_value"], n_leaves)
+    _floats(tree["shrinkage"], 1)
     if n_nodes == 0:
         return
-    for name in ("leaf_weight", "leaf_count"):
-        _floats(tree[name], n_leaves)
-    for name in ("split_gain", "internal_value", "internal_weight", "internal_count"):
+    _floats(tree["leaf_weight"], n_leaves)
+    _ints(tree["leaf_count"], n_leaves)
+    for name in ("split_gain", "internal_value", "internal_weight"):
         _floats(tree[name], n_nodes)
+    _ints(tree["internal_count"], n_nodes)
     _require(all(0 <= f < n_features for f in _ints(tree["split_feature"], n_nodes)), "a split has no feature")
-    children = _ints(tree["left_child"], n_nodes) + _ints(tree["right_child"], n_nodes)
-    _require(sorted(children) == sorted([*range(1, n_nodes), *range(-n_leaves, 0)]), "a node is not reached once")
-    # LightGBM numbers a child after its parent, so reached once and numbered later means no circle.
-    parents = [*range(n_nodes)] * 2
-    _require(all(c < 0 or c > p for c, p in zip(children, parents, strict=True)), "a node is its own ancestor")
+    children = [*zip(_ints(tree["left_child"], n_nodes), _ints(tree["right_child"], n_nodes), strict=True)]
+    reached = sorted(child for pair in children for child in pair)
+    _require(reached == sorted([*range(1, n_nodes), *range(-n_leaves, 0)]), "a node is not reached once")
+    depth = [1] * n_nodes
+    for parent, pair in enumerate(children):
+        for child in pair:
+            # LightGBM numbers a child after its parent, so reached once and numbered later means no circle.
+            _require(child < 0 or child > parent, "a node is its own ancestor")
+            if child > 0:
+                depth[child] = depth[parent] + 1
+    _require(max(depth) <= MAX_DEPTH, f"a tree is deeper than {MAX_DEPTH}")
     thresholds = _floats(tree["threshold"], n_nodes)
     kinds = _ints(tree["decision_type"], n_nodes)
     _require(all(0 <= kind < 16 for kind in kinds), "a decision is of no known kind")
@@ -205,14 +227,19 @@ def _check_tree(tree: dict[str, str], n_features: int) -> None:
 
 
 def _floats(text: str, n: int) -> list[float]:
-    values = [float(value) for value in text.split(" ")]
-    _require(len(values) == n, "an array has another length")
+    values = [float(value) for value in _numbers(text, n)]
+    _require(all(map(math.isfinite, values)), "a number is not finite")
     return values
 
 
 def _ints(text: str, n: int) -> list[int]:
-    values = [int(value) for value in text.split(" ")]
+    return [int(value) for value in _numbers(text, n)]
+
+
+def _numbers(text: str, n: int) -> list[str]:
+    values = text.split(" ")
     _require(len(values) == n, "an array has another length")
+    _require(all(map(_NUMBER.fullmatch, values)), "a number is not one")
     return values
 
 

@@ -1,6 +1,8 @@
 """The only place for what a lead table must look like: cells, columns, rows."""
 
 from propensity.schema.cells import (
+    NEGATIVE_WORDS,
+    POSITIVE_WORDS,
     canonical_text,
     missing_words,
     normalise_name,
@@ -25,7 +27,9 @@ from propensity.schema.rows import (
 __all__ = [
     "EXPECTED_FILL",
     "MQL",
+    "NEGATIVE_WORDS",
     "NURTURE",
+    "POSITIVE_WORDS",
     "SQL",
     "UNSCORED",
     "Column",

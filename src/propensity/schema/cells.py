@@ -18,6 +18,14 @@ MAX_LEVEL_CHARACTERS = 200
 # Beyond this no measurement of a lead: 1e308 and the like are read as missing.
 MAX_NUMBER = 1e30
 
+# What people write for a lead that converted, and for one that did not.
+POSITIVE_WORDS = frozenset(
+    {"1", "true", "t", "yes", "y", "won", "closed won", "converted", "customer", "success", "bought", "purchased"}
+)
+NEGATIVE_WORDS = frozenset(
+    {"0", "-1", "false", "f", "no", "n", "lost", "closed lost", "not converted", "unconverted", "failure", "failed"}
+)
+
 _SPACES = re.compile(r"\s+")
 _MONEY = re.compile(r"^([-+]?)\s*(?:[$€£¥]|usd|eur|gbp|chf)?\s*(.*?)\s*(?:[$€£¥%]|usd|eur|gbp|chf)?$", re.IGNORECASE)
 _NUMBER = {
@@ -25,7 +33,13 @@ _NUMBER = {
     ",": re.compile(r"^[-+]?(?:\d{1,3}(?:[.' \u00a0\u202f]\d{3})+|\d+)?(?:,\d*)?(?:e[-+]?\d+)?$", re.IGNORECASE),
 }
 _GROUPING = {".": re.compile(r"[,' \u00a0\u202f]"), ",": re.compile(r"[.' \u00a0\u202f]")}
-_WORD_NUMBERS = {"true": 1.0, "false": 0.0, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf, "infinity": math.inf}
+_WORD_NUMBERS = {"true": 1.0, "false": 0.0} | {
+    f"{sign}{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "infinity")
+}
+# A whole number as tools write it that keep a column with gaps as floats.
+_WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$")
+# Beyond this a float no longer holds every whole number.
+_MAX_WHOLE = 2.0**53
 
 
 def normalise_name(name: object) -> str:
@@ -44,15 +58,11 @@ def canonical_text(value: object) -> str | None:
 
     Examples
     --------
-    >>> canonical_text(" Referral "), canonical_text(1.0), canonical_text(True), canonical_text(float("nan"))
-    ('referral', '1', 'true', None)
+    >>> canonical_text(" Referral "), canonical_text(1.0), canonical_text("1.0"), canonical_text(True)
+    ('referral', '1', '1', 'true')
+    >>> canonical_text(float("nan")) is None
+    True
     """
-    if isinstance(value, str):
-        text = normalise_name(value)
-        if len(text) > MAX_LEVEL_CHARACTERS:
-            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-            return f"{text[: MAX_LEVEL_CHARACTERS - 9]}~{digest}"
-        return text
     if value is None or value is pd.NaT or value is pd.NA:
         return None
     if isinstance(value, bool | np.bool_):
@@ -61,10 +71,15 @@ def canonical_text(value: object) -> str | None:
         number = float(value)
         if math.isnan(number):
             return None
-        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    return normalise_name(value)
+        return str(int(number)) if number.is_integer() and abs(number) <= _MAX_WHOLE else repr(number)
+    text = normalise_name(value)
+    whole = _WHOLE.match(text)
+    if whole:
+        return "0" if whole[1] == "-0" else whole[1]
+    if len(text) > MAX_LEVEL_CHARACTERS:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{text[: MAX_LEVEL_CHARACTERS - 9]}~{digest}"
+    return text
 
 
 def parse_number(text: str, *, decimal: str = ".") -> float | None:
@@ -97,15 +112,29 @@ def parse_number(text: str, *, decimal: str = ".") -> float | None:
 
 
 def missing_words(words: Mapping[str, Sequence[str | float]], column: str | None) -> tuple[str, ...]:
-    """Give the canonical words that mean missing in a column: everybody's and its own.
+    """Give the canonical words that mean missing in a column, found by its normalised name: everybody's and its own.
 
     Examples
     --------
     >>> missing_words({"*": ["Select"], "pdays": [999]}, "pdays")
     ('999', 'select')
     """
-    own = [value for key, values in words.items() if key in {"*", column} for value in values]
+    wanted = {"*"} if column is None else {"*", normalise_name(column)}
+    own = [value for key, values in words.items() if normalise_name(key) in wanted for value in values]
     return tuple(sorted({text for text in map(canonical_text, own) if text is not None}))
+
+
+def _distinct(series: pd.Series) -> tuple[np.ndarray, Sequence[object]]:
+    """Give the distinct cells and which of them each row holds; -1 where missing.
+
+    Cells of mixed kinds are each their own: True equals 1 in Python, and lists cannot be compared at all.
+    """
+    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.kind == "O":
+        series = series.astype(object)
+    if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string":
+        return np.arange(len(series)), [*series]
+    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    return codes, [*uniques]
 
 
 def read_texts(series: pd.Series, *, missing: Sequence[str]) -> pd.Series:
@@ -121,7 +150,7 @@ def read_texts(series: pd.Series, *, missing: Sequence[str]) -> pd.Series:
     -------
     Series of object, same length, index 0..n-1
     """
-    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    codes, uniques = _distinct(series)
     texts = np.array([canonical_text(value) for value in uniques] + [None], dtype=object)
     empty = {*missing, ""}
     texts[[text in empty for text in texts]] = None
@@ -145,23 +174,38 @@ def read_numbers(series: pd.Series, *, missing: Sequence[str], decimal: str = ".
     n_lost : int
         Cells that held something but are NaN now: infinite, too large or not a number.
     """
-    numeric_missing = [number for number in (parse_number(word) for word in missing) if number is not None]
-    is_numeric = pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_complex_dtype(series.dtype)
-    if is_numeric:
-        values = series.to_numpy(dtype=float, na_value=np.nan).copy()
-        unread = 0
-    else:
-        texts = read_texts(series, missing=missing)
-        codes, uniques = pd.factorize(texts, use_na_sentinel=True)
-        parsed = [parse_number(text, decimal=decimal) for text in uniques]
-        table = np.array([math.nan if number is None else number for number in parsed] + [math.nan])
-        values = table[codes]
-        unread = int(np.isin(codes, [i for i, number in enumerate(parsed) if number is None]).sum())
-    if numeric_missing:
-        values[np.isin(values, numeric_missing)] = np.nan
+    values, is_text = _parse_numbers(series, missing=missing, decimal=decimal)
     beyond = np.abs(values) > MAX_NUMBER
     values[beyond] = np.nan
-    return values, unread + int(beyond.sum())
+    return values, int(is_text.sum()) + int(beyond.sum())
+
+
+def count_texts(series: pd.Series, *, missing: Sequence[str], decimal: str = ".") -> int:
+    """Count the filled cells that are no number, not even an infinite one."""
+    return int(_parse_numbers(series, missing=missing, decimal=decimal)[1].sum())
+
+
+def _parse_numbers(series: pd.Series, *, missing: Sequence[str], decimal: str) -> tuple[np.ndarray, np.ndarray]:
+    """Give every cell's number, infinite ones too, and which filled cells are none."""
+    if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_complex_dtype(series.dtype):
+        values = series.to_numpy(dtype=float, na_value=np.nan).copy()
+        is_text = np.zeros(len(values), dtype=bool)
+    else:
+        codes, uniques = _distinct(series)
+        empty = {*missing, ""}
+        table, no_number = np.full(len(uniques) + 1, np.nan), np.zeros(len(uniques) + 1, dtype=bool)
+        for i, value in enumerate(uniques):
+            text = canonical_text(value)
+            if text is None or text in empty:
+                continue
+            # The decimal mark is how people wrote it: a float among texts has none.
+            number = parse_number(text, decimal=decimal if isinstance(value, str) else ".")
+            table[i], no_number[i] = (np.nan, True) if number is None else (number, False)
+        values, is_text = table[codes], no_number[codes]
+    numeric_missing = [number for number in map(parse_number, missing) if number is not None]
+    if numeric_missing:
+        values[np.isin(values, numeric_missing)] = np.nan
+    return values, is_text
 
 
 def read_ids(ids: pd.Series, *, missing: Sequence[str]) -> pd.Series:
@@ -189,7 +233,7 @@ def too_long(frame: pd.DataFrame) -> np.ndarray:
     for name in frame.columns:
         if pd.api.types.is_numeric_dtype(frame[name].dtype):
             continue
-        codes, uniques = pd.factorize(frame[name], use_na_sentinel=True)
+        codes, uniques = _distinct(frame[name])
         is_long = np.array([isinstance(v, str) and len(v) > MAX_CELL_CHARACTERS for v in uniques] + [False])
         long |= is_long[codes]
     return long

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.errors import InputError
-from propensity.schema.cells import missing_words, normalise_name, read_numbers, read_texts
+from propensity.schema.cells import count_texts, missing_words, normalise_name, read_numbers, read_texts
 
 if TYPE_CHECKING:
     from propensity.config import Availability, ColumnsConfig, Family
@@ -79,7 +79,7 @@ class Schema:
     id : str or None
         The id column; None where leads are known by their row number.
     missing : tuple of str
-        Canonical words that mean nothing is known, in every column.
+        Canonical words that mean there is no id.
     """
 
     columns: tuple[Column, ...]
@@ -162,9 +162,9 @@ def infer_column(
         return None, "every value is missing"
     decimals: tuple[Literal[".", ","], ...] = (".", ",")
     best: tuple[int, Literal[".", ","]] = min(
-        ((read_numbers(series, missing=missing, decimal=mark)[1], mark) for mark in decimals), key=lambda pair: pair[0]
+        ((count_texts(series, missing=missing, decimal=mark), mark) for mark in decimals), key=lambda pair: pair[0]
     )
-    # Infinite and absurd numbers are counted as lost, so a number column may lose a few and stay one.
+    # Infinite and absurd numbers are numbers here: they are read as missing, but do not make the column a category.
     kind: Kind = "number" if 1 - best[0] / n_filled >= NUMBER_SHARE else "category"
     decimal = best[1] if kind == "number" else "."
     if kind == "number":
@@ -246,4 +246,4 @@ def infer_schema(
         )
         raise InputError(msg)
     lead_id = str(find_column(leads, columns.id, key="columns.id")) if columns.id else None
-    return Schema(columns=tuple(kept), id=lead_id, missing=missing_words(missing, None)), notes
+    return Schema(columns=tuple(kept), id=lead_id, missing=missing_words(missing, lead_id)), notes

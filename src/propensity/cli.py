@@ -1,0 +1,586 @@
+"""The only place that speaks to a person at a terminal: commands, progress, summaries, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from propensity import __version__
+from propensity.errors import BundleError, InputError, OutputError, PromiseError, PropensityError, RegistryError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from propensity.config import Config
+    from propensity.model import PropensityModel
+    from propensity.registry import Store
+    from propensity.training import TrainingRun
+
+DEFAULT_CONFIG = "propensity.toml"
+
+DESCRIPTION = """\
+Learn from past leads which new ones will buy.
+
+  propensity init leads.csv --target converted     look at a file, write propensity.toml
+  propensity train                                 learn, test, register the model
+  propensity score new_leads.csv -o scores.csv     probability, band and reasons for each lead
+  propensity explain new_leads.csv --lead 4711     why one lead scores as it does
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="propensity", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"propensity {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_init(commands)
+    _add_train(commands)
+    _add_score(commands)
+    _add_explain(commands)
+    _add_sample(commands)
+    return parser
+
+
+def _add_init(commands: Any) -> None:
+    init = commands.add_parser(
+        "init",
+        help="look at a lead file and write propensity.toml",
+        description="Look at a lead file, guess what each column is, say why, and write a commented propensity.toml "
+        "for you to correct. Nothing is trained and nothing leaves this machine.",
+    )
+    init.add_argument("leads", metavar="LEADS", help="CSV or Parquet, one row a lead")
+    init.add_argument("--target", metavar="COL", help="the column that says whether the lead converted")
+    init.add_argument("--positive", metavar="VALUE", help="the value that means converted, such as Won")
+    init.add_argument("--id", metavar="COL", help="the column that names a lead")
+    init.add_argument("--date", metavar="COL", help="when the lead came in; newer leads test what older ones taught")
+    init.add_argument("--group", metavar="COL", help="leads of one account or household, on one side of every test")
+    init.add_argument("--ignore", metavar="COL", action="append", default=[], help="a column not to use; repeatable")
+    init.add_argument("--ordered", action="store_true", help="the rows of the file are in time order, oldest first")
+    init.add_argument("-o", "--output", metavar="TOML", default=DEFAULT_CONFIG, help="default: propensity.toml")
+    init.set_defaults(action=run_init)
+
+
+def _add_train(commands: Any) -> None:
+    train = commands.add_parser(
+        "train",
+        help="learn from leads whose outcome is known",
+        description="Learn from leads whose outcome is known, test on leads the model never saw, set the two "
+        "thresholds, and register the model. Plots and a summary are written beside it.",
+    )
+    _add_config(train)
+    train.add_argument(
+        "--alias",
+        choices=("auto", "champion", "challenger", "none"),
+        default="auto",
+        help="what the registry calls the new version; auto (default): champion if there is none, else challenger",
+    )
+    train.add_argument("--seed", type=int, metavar="N", help="instead of learner.seed of the config")
+    train.add_argument(
+        "--strict", action="store_true", help="exit 3 when a promise cannot be certified or nothing is learned"
+    )
+    _add_json(train)
+    train.set_defaults(action=run_train)
+
+
+def _add_score(commands: Any) -> None:
+    score = commands.add_parser(
+        "score",
+        help="probability, band and reasons for each lead",
+        description="Score leads with the champion of the registry, or with the model you name. Where the model "
+        "cannot answer, the points rules do, and the row says so.",
+    )
+    score.add_argument("leads", metavar="LEADS", nargs="?", help="CSV or Parquet; default: the config's leads")
+    score.add_argument("-o", "--output", metavar="OUT", required=True, help="scores as .csv or .parquet")
+    _add_config(score)
+    _add_model(score)
+    score.add_argument(
+        "--as-of", metavar="T", default="", help="the day the scores are for; default: the newest date in LEADS"
+    )
+    score.add_argument("--reasons", type=int, default=4, metavar="N", help="reasons a lead, 0 to 20 (default 4)")
+    score.add_argument(
+        "--allow-degraded",
+        action="store_true",
+        help="write even if more than 20 %% of rows fall back",
+    )
+    score.add_argument("--strict", action="store_true", help="exit 3 when the rules had to answer for every lead")
+    _add_json(score)
+    score.set_defaults(action=run_score)
+
+
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="why one lead scores as it does",
+        description="Show what moves one lead's probability away from that of a typical nurture lead, feature by feature.",
+    )
+    explain.add_argument("leads", metavar="LEADS", help="CSV or Parquet that holds the lead")
+    explain.add_argument("--lead", metavar="ID", required=True, help="its id, or its row number where leads have no id")
+    _add_config(explain)
+    _add_model(explain)
+    explain.add_argument("--plot", metavar="PNG", help="also draw it as a waterfall")
+    _add_json(explain)
+    explain.set_defaults(action=run_explain)
+
+
+def _add_sample(commands: Any) -> None:
+    sample = commands.add_parser(
+        "sample",
+        help="write invented leads to try the tool on",
+        description="Write two invented files: leads.csv, with known outcomes, and new_leads.csv, without.",
+    )
+    sample.add_argument("folder", metavar="DIR", help="where to write them")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other leads (default 0)")
+    sample.set_defaults(action=run_sample)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", metavar="TOML", default=DEFAULT_CONFIG, help="default: propensity.toml")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="URI", help="a bundle folder or models:/name@alias; default: the champion")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, and nothing else, on standard output"
+    )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name.
+
+    Returns
+    -------
+    int
+        0 done, 2 bad input, 3 a promise failed under --strict, 4 too many rows degraded, 5 cannot write,
+        6 registry unavailable, 7 another run holds the output. A bug is let through as a traceback, exit code 1.
+    """
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        options.action(options)
+    except PropensityError as error:
+        print(f"propensity {options.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        print(f"propensity {options.command}: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run_init(options: argparse.Namespace) -> None:
+    """Guess roles, write the config, say what was guessed."""
+    from propensity.config import MISSING_WORDS, parse_config
+    from propensity.labels import read_target
+    from propensity.reporting import config_text
+    from propensity.roles import Given, guess_roles, propose_rules
+    from propensity.schema import missing_words
+    from propensity.storage.tables import read_leads
+    from propensity.storage.writing import check_writable, write_text
+
+    output = Path(options.output)
+    if output.exists():
+        msg = f"{output} exists and may hold your corrections. Name another with -o, or remove it."
+        raise OutputError(msg)
+    check_writable(output)
+    leads = read_leads(Path(options.leads)).leads
+    if len(leads) == 0:
+        msg = f"{options.leads} has a header but no rows. Give leads to look at."
+        raise InputError(msg)
+    given = Given(
+        id=options.id,
+        target=options.target,
+        date=options.date,
+        group=options.group,
+        ignore=tuple(options.ignore),
+        is_ordered=options.ordered,
+    )
+    words = {"*": MISSING_WORDS}
+    guesses = guess_roles(leads, given, missing=words)
+    target = next((guess.column for guess in guesses if guess.role == "target"), None)
+    positive = base_rate = None
+    if target is not None:
+        read = read_target(leads[target], positive=options.positive, missing=missing_words(words, target), name=target)
+        known = read.y[read.y == read.y]
+        positive, base_rate = options.positive or read.positive[0], float(known.mean())
+    text = config_text(
+        guesses,
+        propose_rules(leads, guesses, missing=words),
+        leads=_relative(Path(options.leads), output.parent),
+        positive=positive if target is not None else None,
+        base_rate=base_rate,
+        is_ordered=options.ordered,
+        missing_words=MISSING_WORDS,
+    )
+    import tomllib
+
+    parse_config(tomllib.loads(text), source=output.name)
+    write_text(output, text)
+    print(f"{len(leads):,} leads, {leads.shape[1]} columns. What they were taken for:\n")
+    width = min(max(len(guess.column) for guess in guesses), 40)
+    for guess in guesses:
+        flags = "; sensitive" if guess.is_sensitive else ""
+        flags += f"; {', '.join(f'{n:g}' for n in guess.missing)} means missing" if guess.missing else ""
+        print(f"  {guess.column[:40]:{width}}  {guess.role:10} {guess.reason}{flags}")
+    if target is None:
+        print("\nNo target was found: name it with --target, or let the rules score alone.")
+    else:
+        print(f"\n{read.sentence}; base rate {base_rate:.1%}.")
+    print(f"\nWritten: {output}. Correct what is wrong, then run: propensity train" + _config_hint(output))
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Train, store, register and report."""
+    from propensity.registry import Store, register
+    from propensity.reporting import training_json, training_summary
+    from propensity.storage.bundles import save_model
+    from propensity.storage.configs import load_config, read_tables
+    from propensity.training import train
+
+    config = load_config(options.config)
+    if options.seed is not None:
+        if not 0 <= options.seed < 2**31:
+            msg = f"--seed must be within 0 and {2**31 - 1}, got {options.seed}."
+            raise InputError(msg)
+        config = config.model_copy(update={"learner": config.learner.model_copy(update={"seed": options.seed})})
+    tables = read_tables(config)
+    with _progress(quiet=options.json) as tell:
+        result = train(tables, config, progress=tell)
+    store = Store(folder=_store_folder(options.config))
+    version = result.model.version
+    summary = training_summary(result)
+    bundle = save_model(result.model, store.folder / "bundles" / version)
+    reports = _write_reports(result, store.folder / "reports" / version, summary)
+    registered = register(result, config, store=store, alias=options.alias, reports=reports)
+    if options.json:
+        stored = {
+            "name": registered.name,
+            "version": registered.version,
+            "alias": registered.alias,
+            "uri": registered.uri,
+            "path": str(bundle),
+        }
+        print(json.dumps(training_json(result, stored), allow_nan=False))
+    else:
+        print("\n".join(summary))
+        alias = f" as {registered.alias}" if registered.alias else ", without an alias"
+        print(f"\nRegistered {registered.uri}{alias} (model {version}).")
+        print(f"Bundle     {bundle}\nReports    {reports}")
+        print(f"Next:      propensity score NEW_LEADS -o scores.csv{_config_hint(Path(options.config))}")
+    if options.strict:
+        _check_promises(result)
+
+
+def run_score(options: argparse.Namespace) -> None:
+    """Score a file and write the scores."""
+    from propensity.schema import Tables
+    from propensity.scoring import check_degraded, score
+    from propensity.storage.scores import check_output, write_scores
+    from propensity.storage.tables import read_leads
+    from propensity.storage.writing import holding
+
+    output = Path(options.output)
+    check_output(output)
+    with holding(output):
+        config = _optional_config(options)
+        source = options.leads or (config.data.leads if config else None)
+        if source is None:
+            msg = "Name the leads to score: propensity score LEADS -o scores.csv"
+            raise InputError(msg)
+        model, fallback, why = _find_model(options, config)
+        tables: Tables = read_leads(Path(source))
+        scores = score(
+            tables.leads,
+            model=model,
+            as_of=options.as_of or _newest_date(tables.leads, model, config),
+            n_reasons=options.reasons,
+            fallback_reason=fallback,
+        )
+        if not options.allow_degraded:
+            check_degraded(scores)
+        write_scores(scores.frame, output)
+    summary = scores.summary()
+    if options.json:
+        print(json.dumps({**summary, "output": str(output), "model_version": model.version, "why_rules": why}))
+    else:
+        _print_scores(summary, output, why)
+    if options.strict and fallback:
+        msg = f"the rules answered for every lead ({fallback}). {why}"
+        raise PromiseError(msg)
+
+
+def run_explain(options: argparse.Namespace) -> None:
+    """Show one lead's contributions."""
+    from propensity.explanations import show_value, strongest
+    from propensity.plotting import plot_waterfall
+    from propensity.schema import read_ids
+    from propensity.scoring import judge, score
+    from propensity.storage.tables import read_leads
+    from propensity.storage.writing import check_writable, replacing
+
+    plot = Path(options.plot) if options.plot else None
+    if plot is not None:
+        check_writable(plot)
+    config = _optional_config(options)
+    model, fallback, why = _find_model(options, config)
+    leads = read_leads(Path(options.leads)).leads
+    judged = judge(leads, model)
+    found = [i for i, key in enumerate(read_ids(judged.rows.ids, missing=())) if key == options.lead.strip()]
+    if not found:
+        msg = "No such lead in the file (--lead). Give the id exactly as the file writes it."
+        raise InputError(msg)
+    row = found[0]
+    lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
+    shown = score(lead, model=model, fallback_reason=fallback).frame.iloc[0]
+    parts: list[dict[str, Any]] = []
+    explanation = judged.explanation if shown["scored_by"] == "model" else None
+    if explanation is not None and model.reference is not None:
+        families = {column.name: column.family for column in model.schema.columns}
+        typical = dict(zip(model.schema.names, model.reference.typical, strict=True))
+        for name, log_odds, points in strongest(explanation, model.schema.names, row):
+            cell = judged.rows.raw[name].iloc[row] if judged.rows.read[name].notna().iloc[row] else None
+            parts.append(
+                {
+                    "column": name,
+                    "family": families[name],
+                    "value": show_value(cell),
+                    "typical": typical[name],
+                    "log_odds": log_odds,
+                    "points": points,
+                }
+            )
+    answer = {
+        "lead": options.lead,
+        "probability": _number(shown["probability"]),
+        "band": shown["band"],
+        "scored_by": shown["scored_by"],
+        "fallback_reason": shown["fallback_reason"],
+        "points": _number(shown["points"]),
+        "fit_pp": _number(shown["fit_pp"]),
+        "behaviour_pp": _number(shown["behaviour_pp"]),
+        "reference_probability": explanation.reference_probability if explanation else None,
+        "reference_log_odds": explanation.reference_log_odds if explanation else None,
+        "log_odds": explanation.reference_log_odds + sum(part["log_odds"] for part in parts) if explanation else None,
+        "contributions": parts,
+        "reasons": [str(shown[name]) for name in shown.index if str(name).startswith("reason_") and shown[name]],
+        "model_version": shown["model_version"],
+    }
+    if plot is not None and explanation is not None:
+        values = {part["column"]: part["value"] for part in parts}
+        names = model.schema.names
+        figure = plot_waterfall(explanation, row, names=names, shown=[values[name] for name in names])
+        with replacing(plot) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+    if options.json:
+        print(json.dumps(answer, allow_nan=False))
+    else:
+        _print_explanation(answer, why)
+
+
+def run_sample(options: argparse.Namespace) -> None:
+    """Write the invented files."""
+    from propensity.storage.writing import check_writable, replacing
+    from propensity.synthetic import invent_leads
+
+    folder = Path(options.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Cannot make {folder}: {error.strerror or error}."
+        raise OutputError(msg) from error
+    world = invent_leads(seed=options.seed)
+    for name, frame in (("leads.csv", world.history), ("new_leads.csv", world.new)):
+        check_writable(folder / name)
+        with replacing(folder / name) as temporary:
+            frame.to_csv(temporary, index=False, lineterminator="\n")
+        print(f"Written: {folder / name} ({len(frame):,} leads)")
+
+
+def _find_model(options: argparse.Namespace, config: Config | None) -> tuple[PropensityModel, str, str]:
+    """Load the model, or the rules with the reason they answer and a sentence about it."""
+    from propensity.registry import load_model
+    from propensity.registry.store import champion_uri
+
+    store = _store(options)
+    source = options.model or (champion_uri(config.registry.name) if config else None)
+    try:
+        if source is None:
+            msg = f"{options.config} does not exist and no --model is named. Run: propensity init LEADS --target COLUMN"
+            raise InputError(msg)
+        return load_model(source, store=store), "", ""
+    except (BundleError, RegistryError) as error:
+        reason = error.fallback_reason if isinstance(error, BundleError) else "REGISTRY_UNAVAILABLE"
+        if config is None:
+            msg = f"{error} There is no {options.config} either to take rules from."
+            raise InputError(msg) from error
+        return _rules_alone(config), reason, str(error)
+
+
+def _rules_alone(config: Config) -> PropensityModel:
+    from propensity.model import rules_model
+    from propensity.rules import build_rules
+    from propensity.schema import Schema, missing_words
+
+    words = config.data.missing
+    schema = Schema(columns=(), id=config.columns.id, missing=missing_words(words, None))
+    return rules_model(build_rules(config.rules, missing=words), schema)
+
+
+def _optional_config(options: argparse.Namespace) -> Config | None:
+    """Read the config; it may be absent where the model is named and brings all it needs."""
+    from propensity.storage.configs import load_config
+
+    if options.model and options.config == DEFAULT_CONFIG and not Path(DEFAULT_CONFIG).exists():
+        return None
+    return load_config(options.config)
+
+
+def _newest_date(leads: pd.DataFrame, model: PropensityModel, config: Config | None) -> str:
+    """Give the newest stamp of the lead file; empty where it has no date column."""
+    from propensity.asof import parse_stamps
+    from propensity.schema import normalise_name
+
+    name = model.facts.get("date") or (config.columns.date if config else None)
+    timezone = model.facts.get("timezone") or (config.data.timezone if config else "UTC")
+    found = [column for column in leads.columns if name and normalise_name(column) == normalise_name(name)]
+    if not found:
+        return ""
+    newest = parse_stamps(leads[found[0]], timezone=timezone, name=str(name)).newest
+    return "" if newest is None else newest.isoformat()
+
+
+def _write_reports(result: TrainingRun, folder: Path, summary: Sequence[str]) -> Path:
+    """Write the summary and the plots of a run beside its bundle."""
+    import io
+
+    from propensity import plotting
+    from propensity.explanations import explain
+    from propensity.storage.writing import write_folder
+
+    files = {"summary.txt": ("\n".join(summary) + "\n").encode(), "card.md": result.model.card.encode()}
+    learned, evaluation, reference = result.model.learned, result.evaluation, result.model.reference
+    if learned is not None and evaluation is not None and reference is not None:
+        rows = result.sample
+        contributions, base = learned.blend.contributions(rows)
+        probability = learned.calibrator.probability(learned.blend.margin(rows))
+        explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
+        figures = {
+            "reliability.png": plotting.plot_reliability(evaluation),
+            "gain.png": plotting.plot_gain(evaluation),
+            "scores.png": plotting.plot_scores(evaluation, learned.bands),
+            "comparison.png": plotting.plot_comparison(evaluation),
+            "beeswarm.png": plotting.plot_beeswarm(explanation, rows, learned.encoder),
+        }
+        for name, figure in figures.items():
+            content = io.BytesIO()
+            figure.savefig(content, format="png", dpi=120)
+            files[name] = content.getvalue()
+    write_folder(folder, files)
+    return folder
+
+
+def _check_promises(result: TrainingRun) -> None:
+    learned = result.model.learned
+    if result.model.verdict != "skill":
+        msg = f"the verdict is {result.model.verdict}. The model is registered, without an alias."
+        raise PromiseError(msg)
+    if learned is not None and not (learned.bands.sql_promise.certified and learned.bands.mql_promise.certified):
+        msg = "a band's promise could not be certified. Lower the agreed rate, or use policy 'capacity'."
+        raise PromiseError(msg)
+
+
+def _print_scores(summary: dict[str, Any], output: Path, why: str) -> None:
+    total = summary["rows"]
+    bands = summary["bands"]
+    print(f"Scored {total:,} leads: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
+    if bands.get("unscored"):
+        print(f"  {bands['unscored']:,} could not be scored.")
+    if why:
+        print(f"  By the rules, not by a model. {why}")
+    for reason, n in summary["fallback_reasons"].items():
+        print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
+    if summary["absent"]:
+        print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
+    for name, n in summary["notes"].items():
+        print(f"  {name.replace('_', ' ')}: {n:,}")
+    print(f"Written: {output}")
+
+
+def _print_explanation(answer: dict[str, Any], why: str) -> None:
+    print(f"Lead {answer['lead']}: {answer['band']}", end="")
+    if answer["probability"] is not None:
+        print(f", probability {answer['probability']:.1%}", end="")
+    print(f" (by the {answer['scored_by']})" if answer["scored_by"] else "")
+    if why:
+        print(f"By the rules: {why}")
+    if answer["reference_probability"] is None:
+        print("\n".join(f"  {reason}" for reason in answer["reasons"]))
+        return
+    print(
+        f"A typical nurture lead: {answer['reference_probability']:.1%}. "
+        f"Who they are: {answer['fit_pp']:+.1f} points. What they did: {answer['behaviour_pp']:+.1f} points.\n"
+    )
+    width = min(max(len(part["column"]) for part in answer["contributions"]), 40)
+    print(f"  {'':{width}} {'points':>8}  value")
+    for part in answer["contributions"]:
+        value = f"{part['value']} (typical {part['typical']})"
+        print(f"  {part['column'][:40]:{width}} {part['points']:>+8.2f}  {value}")
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str, float], None]]:
+    """Give a progress bar on a terminal, plain lines elsewhere, nothing where JSON is wanted."""
+    if quiet:
+        yield lambda _what, _share: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description:45}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("starting", total=1.0)
+            yield lambda what, share: bar.update(task, description=what, completed=share)
+    else:
+        yield lambda what, share: print(f"  {share:4.0%} {what}", file=sys.stderr)
+
+
+def _store(options: argparse.Namespace) -> Store:
+    from propensity.registry import Store
+
+    return Store(folder=_store_folder(options.config))
+
+
+def _store_folder(config: str) -> Path:
+    return Path(config).parent / "models"
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Give a path as the config at `folder` should name it."""
+    import os
+
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _config_hint(path: Path) -> str:
+    return "" if path == Path(DEFAULT_CONFIG) else f" -c {path}"
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or value != value else float(value)  # noqa: PLR0124 - NaN differs from itself

@@ -1,0 +1,166 @@
+"""The only place that draws: figures as values, from tables that others computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from propensity.bands import Bands
+    from propensity.encoding import Encoder
+    from propensity.evaluation import Evaluation, Measured
+    from propensity.explanations import Explanation
+
+INK, MODEL, OTHER, BAND = "#222222", "#1f6f8b", "#c8553d", "#d9d9d9"
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=11, color=INK)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def plot_reliability(evaluation: Evaluation) -> Figure:
+    """Draw conversion rate against probability, with the band a perfect model would stay in 95 % of the time."""
+    table = evaluation.reliability()
+    figure, axes = _axes(
+        "Do probabilities come true? Dots in the grey band do.", "probability (mean of a tenth of leads)", "converted"
+    )
+    top = 1.05 * max(table["probability"].max(), table["rate"].max(), table["high"].max())
+    axes.plot([0, top], [0, top], color=INK, linewidth=0.8, linestyle=":")
+    axes.fill_between(table["probability"], table["low"], table["high"], color=BAND, label="perfectly calibrated, 95 %")
+    axes.plot(table["probability"], table["rate"], "o-", color=MODEL, label="this model")
+    axes.set_xlim(0, top)
+    axes.set_ylim(0, top)
+    _percent(axes)
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def plot_gain(evaluation: Evaluation) -> Figure:
+    """Draw which share of conversions the best-scored share of leads holds."""
+    table = evaluation.gain()
+    lift = evaluation.headline.metrics["lift_at_10"]
+    figure, axes = _axes(
+        f"The top 10 % of leads convert {lift.value:.1f} times as often as all",
+        "leads called, best first",
+        "conversions found",
+    )
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="in random order")
+    axes.plot(np.append(0, table["share"]), np.append(0, table["found"]), color=MODEL, label="in the model's order")
+    axes.axvline(0.1, color=OTHER, linewidth=0.8)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    _percent(axes)
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def plot_scores(evaluation: Evaluation, bands: Bands) -> Figure:
+    """Draw the probabilities of leads that converted and of those that did not, with the two thresholds."""
+    test = evaluation.test
+    figure, axes = _axes("Where the two thresholds cut", "probability", "share of leads")
+    edges = np.linspace(0, max(float(np.quantile(test.probability, 0.999)), min(bands.sql, 1.0) * 1.1, 0.01), 41)
+    for value, label, colour in ((0, "did not convert", BAND), (1, "converted", MODEL)):
+        chosen = test.probability[test.y == value]
+        weights = np.full(len(chosen), 1 / max(len(chosen), 1))
+        axes.hist(chosen, bins=edges.tolist(), weights=weights, alpha=0.75, color=colour, label=label)
+    for threshold, name in ((bands.mql, "MQL"), (bands.sql, "SQL")):
+        if threshold <= edges[-1]:
+            axes.axvline(threshold, color=OTHER, linewidth=1)
+            axes.text(threshold, 1.0, f" {name}", color=OTHER, transform=axes.get_xaxis_transform(), va="top")
+    _percent(axes)
+    axes.legend(frameon=False, loc="upper right")
+    return figure
+
+
+def plot_comparison(evaluation: Evaluation) -> Figure:
+    """Draw the AUC of model, random split and rules side by side, with their intervals."""
+    rows: list[tuple[str, Measured | None]] = [
+        ("model, on newer leads" if evaluation.kind == "time" else "model, on folds", evaluation.headline),
+        ("model, on a random split", evaluation.random),
+        ("points sheet", evaluation.rules),
+    ]
+    figure, axes = _axes("Model, random split and rules on leads they never saw", "AUC (0.5 is guessing)", "")
+    shown = [(name, measured.metrics["auc"]) for name, measured in rows if measured is not None]
+    for i, (_, auc) in enumerate(reversed(shown)):
+        axes.plot([auc.low, auc.high], [i, i], color=MODEL, linewidth=2)
+        axes.plot(auc.value, i, "o", color=MODEL)
+    axes.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(shown)), [name for name, _ in reversed(shown)])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    return figure
+
+
+def plot_beeswarm(explanation: Explanation, matrix: np.ndarray, encoder: Encoder) -> Figure:
+    """Draw what moves scores, one dot a lead and feature, through shap's own plot. Categories are grey."""
+    shap, plt = _shap_on_agg()
+    coloured = matrix.copy()
+    coloured[:, [*encoder.categorical]] = np.nan  # a code is no size: nothing to colour by
+    figure = plt.figure(figsize=(8, 5))
+    drawn = shap.Explanation(
+        values=explanation.log_odds_parts,
+        base_values=np.full(len(matrix), explanation.reference_log_odds),
+        data=coloured,
+        feature_names=[*encoder.names],
+    )
+    shap.plots.beeswarm(drawn, max_display=12, show=False, plot_size=None)
+    figure.axes[0].set_xlabel("moves the calibrated log-odds (0: a typical nurture lead)")
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def plot_waterfall(explanation: Explanation, row: int, *, names: Sequence[str], shown: Sequence[str]) -> Figure:
+    """Draw how one lead's score comes about, through shap's own plot.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    row : int
+    names, shown : sequence of str
+        Features, and the lead's values in words.
+    """
+    shap, plt = _shap_on_agg()
+    plt.figure()
+    drawn = shap.Explanation(
+        values=explanation.log_odds_parts[row],
+        base_values=explanation.reference_log_odds,
+        data=np.array([*shown], dtype=object),
+        feature_names=[*names],
+    )
+    shap.plots.waterfall(drawn, max_display=12, show=False)
+    figure = plt.gcf()
+    figure.set_size_inches(9, 5.5)
+    figure.axes[0].set_title(
+        "From a typical nurture lead E[f(X)] to this lead f(x), in calibrated log-odds", fontsize=10, pad=30
+    )
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def _shap_on_agg() -> tuple[Any, Any]:
+    """Load shap and pyplot for drawing without a screen."""
+    import matplotlib.pyplot as plt
+    import shap
+
+    plt.switch_backend("Agg")
+    return shap, plt
+
+
+def _percent(axes: Axes) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))

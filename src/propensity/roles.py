@@ -1,0 +1,469 @@
+"""The only place that guesses what the columns of an unknown lead file are, and says why.
+
+Names are looked at first, values second, the target only to know it. The word lists are what lead teams write,
+not what any one file holds; a person corrects the guess in the config.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from propensity.asof import parse_stamps
+from propensity.errors import InputError
+from propensity.schema import (
+    NEGATIVE_WORDS,
+    POSITIVE_WORDS,
+    find_column,
+    missing_words,
+    normalise_name,
+    read_numbers,
+    read_texts,
+)
+
+Role = Literal["id", "group", "target", "date", "fit", "behaviour", "ignore", "outcome"]
+
+SAMPLE_ROWS = 1000
+# A column holds personal data when at least this share of its values looks like it.
+PERSONAL_SHARE = 0.05
+
+TARGET_NAMES: tuple[str, ...] = (
+    *("converted", "is converted", "target", "conversion", "label", "y", "won", "is won", "closed won", "purchased"),
+    *("bought", "subscribed", "deposit", "outcome", "deal won", "customer", "is customer", "response", "revenue"),
+)
+GROUP_NAMES = ("account", "account id", "company id", "organization id", "organisation id", "household id")
+CREATED_NAMES = ("create date", "created date", "created at", "created", "createdate", "createddate", "date created")
+_PERSON: tuple[str, ...] = (
+    "email",
+    "e mail",
+    "mail",
+    "phone",
+    "mobile",
+    "telephone",
+    "fax",
+    "first name",
+    "last name",
+    "surname",
+)
+_PERSON += ("full name", "contact name", "lead name", "firstname", "lastname", "street", "address", "birth")
+_PERSON += ("birthday", "birthdate", "dob", "ip", "iban", "ssn", "passport", "linkedin", "twitter", "name")
+_SENSITIVE: tuple[str, ...] = (
+    "age",
+    "gender",
+    "sex",
+    "nationality",
+    "religion",
+    "ethnicity",
+    "race",
+    "marital",
+    "disability",
+)
+_SENSITIVE += ("postcode", "zip", "postal", "zipcode", "pregnant", "citizenship")
+# What only a result, or people working the lead, can write. Alone enough to set a column aside.
+_OUTCOME_WORDS = {"won", "last", "stage", "disposition", "owner", "modified", "updated", "contacted", "rating"}
+_OUTCOME_STARTS = ("converted", "disqualif", "invoice", "churn", "lost", "closed")
+_OUTCOME_PHRASES: tuple[str, ...] = ("is converted", "close date", "days to close", "opportunity id", "contract signed")
+_OUTCOME_PHRASES += ("became customer", "lead status", "lifecycle stage", "deal stage", "next step", "close reason")
+_OUTCOME_WHOLE = {"status", "statecode", "statuscode"}
+_BEHAVIOUR = {"visit", "view", "page", "click", "open", "session", "time", "spent", "duration", "download", "webinar"}
+_BEHAVIOUR |= {
+    "form",
+    "submission",
+    "event",
+    "activity",
+    "call",
+    "email",
+    "mail",
+    "demo",
+    "trial",
+    "pricing",
+    "meeting",
+}
+_BEHAVIOUR |= {"reply", "bounce", "exit", "campaign", "previous", "contact", "unsubscribe", "search", "chat", "video"}
+_BEHAVIOUR |= {
+    "attended",
+    "registered",
+    "recency",
+    "product",
+    "cart",
+    "month",
+    "day",
+    "weekend",
+    "sms",
+    "login",
+    "quote",
+}
+_BEHAVIOUR |= {"brochure", "ebook", "whitepaper", "newsletter", "clicked", "opened", "viewed", "visited", "touch"}
+_SENIOR = ("chief", "ceo", "cto", "cfo", "cmo", "founder", "owner", "president", "vp", "director", "head")
+_SOURCES = ("referral", "reference", "partner", "webinar", "event", "organic")
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE)
+_PHONE = re.compile(r"(?=(?:.*\d){7})(?:\+\d[\d\s().-]{6,18}|\(?\d{2,5}\)?[\s.-]\d[\d\s.-]{4,14}|0\d{8,12})")
+_IP = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
+_IBAN = re.compile(r"[a-z]{2}\d{2}[a-z0-9 ]{11,30}", re.IGNORECASE)
+_URL_QUERY = re.compile(r"https?://\S+\?\S+=", re.IGNORECASE)
+_DATE_TEXT = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_SENTINELS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """What a column is taken for.
+
+    Parameters
+    ----------
+    column : str
+    role : Role
+    reason : str
+        Why, in words.
+    is_sensitive : bool
+        Near a protected trait: used, and looked at in the audit.
+    is_count : bool
+        A number that is never negative.
+    missing : tuple of float
+        Numbers that stand for "not known" in this column.
+    """
+
+    column: str
+    role: Role
+    reason: str
+    is_sensitive: bool = False
+    is_count: bool = False
+    missing: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What the user said of the file; the rest is guessed."""
+
+    id: str | None = None
+    target: str | None = None
+    date: str | None = None
+    group: str | None = None
+    ignore: tuple[str, ...] = ()
+    is_ordered: bool = False
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Split a header into lower-case words, plurals folded.
+
+    Examples
+    --------
+    >>> words_of("TotalVisits"), words_of("e-mail_clicks")
+    (('total', 'visit'), ('e', 'mail', 'click'))
+    """
+    found = [word.lower() for word in _WORD.findall(name)]
+    return tuple(
+        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+        for word in found
+    )
+
+
+def guess_roles(
+    leads: pd.DataFrame, given: Given, *, missing: Mapping[str, Sequence[str | float]]
+) -> tuple[Guess, ...]:
+    """Guess the role of every column.
+
+    Parameters
+    ----------
+    leads : DataFrame
+        As read.
+    given : Given
+    missing : mapping of column (or "*") to words
+
+    Returns
+    -------
+    tuple of Guess
+        In the file's order.
+
+    Raises
+    ------
+    InputError
+        A column the user named is absent.
+    """
+    named: dict[str, tuple[Role, str]] = {}
+    for role in ("id", "target", "date", "group"):
+        name = getattr(given, role)
+        if name is not None:
+            named[str(find_column(leads, name, key=f"--{role}"))] = (role, "you said so")
+    for name in given.ignore:
+        named[str(find_column(leads, name, key="--ignore"))] = ("ignore", "you said so")
+    taken = {role for role, _ in named.values()}
+    facts = {str(name): _look(leads[name], name=str(name), missing=missing) for name in leads.columns}
+    free = {name: fact for name, fact in facts.items() if name not in named}
+    if "target" not in taken:
+        named |= _first(free, "target", TARGET_NAMES, lambda fact: fact.n_levels == 2)
+    if "id" not in taken:
+        named |= _pick_id({name: fact for name, fact in free.items() if name not in named})
+    if "date" not in taken and not given.is_ordered:
+        named |= _first(free, "date", CREATED_NAMES, lambda fact: fact.is_date)
+    if "group" not in taken:
+        named |= _first(free, "group", GROUP_NAMES, lambda fact: 1 < fact.n_levels < fact.n_rows)
+    target = next((name for name, (role, _) in named.items() if role == "target"), None)
+    answer = None if target is None else read_texts(leads[target], missing=missing_words(missing, target))
+    guesses = []
+    for name, fact in facts.items():
+        if name in named:
+            role, reason = named[name]
+            guesses.append(Guess(column=name, role=role, reason=reason))
+        else:
+            guesses.append(_guess(fact, leads[name], answer, missing=missing))
+    return tuple(guesses)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """What a look at one column shows."""
+
+    name: str
+    words: tuple[str, ...]
+    n_rows: int
+    n_filled: int
+    n_levels: int
+    is_number: bool
+    is_date: bool
+    numbers: np.ndarray
+    sample: tuple[str, ...]
+
+
+def _look(series: pd.Series, *, name: str, missing: Mapping[str, Sequence[str | float]]) -> _Facts:
+    words = missing_words(missing, name)
+    texts = read_texts(series, missing=words)
+    filled = texts.dropna()
+    numbers, lost = read_numbers(series, missing=words)
+    is_number = len(filled) > 0 and lost <= 0.01 * len(filled)
+    sample = tuple(map(str, filled.unique()[:SAMPLE_ROWS]))
+    return _Facts(
+        name=name,
+        words=words_of(name),
+        n_rows=len(series),
+        n_filled=len(filled),
+        n_levels=int(filled.nunique()),
+        is_number=is_number,
+        is_date=_is_date(series, sample, name=name, is_number=is_number),
+        numbers=numbers[np.isfinite(numbers)],
+        sample=sample,
+    )
+
+
+def _is_date(series: pd.Series, sample: Sequence[str], *, name: str, is_number: bool) -> bool:
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return True
+    words = {*words_of(name)}
+    looks = [bool(_DATE_TEXT.match(text)) for text in sample]
+    if not sample or (np.mean(looks) < 0.9 and not (is_number and words & {"date", "created", "createdate", "at"})):
+        return False
+    try:
+        return parse_stamps(pd.Series(sample[:100]), timezone="UTC", name=name).unread == 0
+    except InputError:
+        return bool(np.mean(looks) >= 0.9)
+
+
+def _first(
+    facts: Mapping[str, _Facts],
+    role: Role,
+    names: Sequence[str],
+    fits: Any,
+) -> dict[str, tuple[Role, str]]:
+    plain = {" ".join(fact.words): name for name, fact in facts.items() if fits(fact)}
+    plain |= {normalise_name(name): name for name, fact in facts.items() if fits(fact)}
+    for wanted in names:
+        if wanted in plain:
+            return {plain[wanted]: (role, "by its name")}
+    return {}
+
+
+def _pick_id(facts: Mapping[str, _Facts]) -> dict[str, tuple[Role, str]]:
+    """Pick the column that names leads: an id by its name, nearly always filled and different."""
+    best: tuple[int, str] | None = None
+    for name, fact in facts.items():
+        if fact.n_filled < 0.5 * fact.n_rows or fact.n_levels < 0.9 * fact.n_filled or fact.n_levels < 2:
+            continue
+        words = fact.words
+        tail = bool(words) and words[-1] in {"id", "uuid", "guid", "key", "number", "no", "nr"}
+        if not tail or not (
+            words[-1] in {"id", "uuid", "guid"} or {*words} & {"lead", "prospect", "contact", "record"}
+        ):
+            continue
+        rank = (
+            (4 * bool({*words} & {"lead"}))
+            + 2 * (words == ("id",))
+            + bool({*words} & {"prospect", "contact", "record"})
+        )
+        if best is None or rank > best[0]:
+            best = (rank, name)
+    return {best[1]: ("id", "by its name; its values differ")} if best else {}
+
+
+def _guess(
+    fact: _Facts, series: pd.Series, answer: pd.Series | None, *, missing: Mapping[str, Sequence[str | float]]
+) -> Guess:
+    name, words = fact.name, fact.words
+
+    def guess(role: Role, reason: str, **more: Any) -> Guess:
+        return Guess(column=name, role=role, reason=reason, **more)
+
+    personal = _personal(fact)
+    if personal:
+        return guess("ignore", f"personal data: {personal}")
+    if fact.n_levels == 0:
+        return guess("ignore", "empty")
+    if fact.n_levels == 1 and fact.n_filled == fact.n_rows:
+        return guess("ignore", "every value is the same")
+    told = _outcome_word(fact)
+    if told:
+        return guess("outcome", f"its name says it is written after the fact ({told})")
+    if answer is not None and _is_relabelling(read_texts(series, missing=missing_words(missing, name)), answer):
+        return guess("outcome", "it is the target in other words")
+    if fact.is_date:
+        return guess("ignore", "a date; only events know what a date is worth")
+    if not fact.is_number and fact.n_levels > 0.9 * fact.n_filled and fact.n_filled > 50:
+        return guess("ignore", "different in almost every row: it names leads, it does not describe them")
+    if fact.is_number and words and words[-1] in {"id", "uuid", "guid"} and fact.n_levels > 0.5 * fact.n_filled:
+        return guess("ignore", "an id")
+    is_behaviour = bool({*words} & _BEHAVIOUR)
+    whole = fact.is_number and len(fact.numbers) > 0 and bool((fact.numbers == np.round(fact.numbers)).all())
+    sentinels = _sentinels(fact.numbers) if fact.is_number else ()
+    real = fact.numbers[~np.isin(fact.numbers, sentinels)]
+    return guess(
+        "behaviour" if is_behaviour else "fit",
+        "what the lead did, by its name" if is_behaviour else "what the lead is",
+        is_sensitive=bool({*words} & {*_SENSITIVE}),
+        is_count=is_behaviour and whole and fact.n_levels > 2 and len(real) > 0 and bool(real.min() >= 0),
+        missing=sentinels,
+    )
+
+
+def _personal(fact: _Facts) -> str:
+    """Say which personal data a column holds; empty where none."""
+    joined = f" {' '.join(fact.words)} "
+    named = next((word for word in _PERSON if f" {word} " in joined), "")
+    is_measure = fact.is_number and len(fact.numbers) > 0 and float(np.abs(fact.numbers).max()) < 1e6
+    if named and not is_measure and fact.n_levels > 2:
+        return f"its name says {named}"
+    if fact.is_number or not fact.sample:
+        return ""
+    for what, pattern in (
+        ("e-mail addresses", _EMAIL),
+        ("phone numbers", _PHONE),
+        ("IP addresses", _IP),
+        ("bank accounts", _IBAN),
+        ("addresses of visited pages", _URL_QUERY),
+    ):
+        share = np.mean(
+            [bool(pattern.fullmatch(text) or (what[0] == "a" and pattern.match(text))) for text in fact.sample]
+        )
+        if share >= PERSONAL_SHARE and not (fact.is_date and what == "phone numbers"):
+            return what
+    if np.median([len(text) for text in fact.sample]) > 40 and fact.n_levels > 0.8 * fact.n_filled:
+        return "free text"
+    return ""
+
+
+def _outcome_word(fact: _Facts) -> str:
+    joined = " ".join(fact.words)
+    if joined in _OUTCOME_WHOLE:
+        return joined
+    for word in fact.words:
+        if word in _OUTCOME_WORDS or word.startswith(_OUTCOME_STARTS):
+            return word
+    return next((phrase for phrase in _OUTCOME_PHRASES if f" {phrase} " in f" {joined} "), "")
+
+
+def _is_relabelling(texts: pd.Series, answer: pd.Series) -> bool:
+    both = texts.notna() & answer.notna()
+    pairs = pd.DataFrame({"a": texts[both], "b": answer[both]}).drop_duplicates()
+    return bool(both.mean() > 0.5 and len(pairs) == pairs["a"].nunique() == pairs["b"].nunique() == answer.nunique())
+
+
+def _sentinels(numbers: np.ndarray) -> tuple[float, ...]:
+    """Give numbers such as 999 or -1 that stand far outside all others and are common."""
+    found = []
+    for sentinel in _SENTINELS:
+        rest = numbers[numbers != sentinel]
+        if len(rest) == 0 or (numbers == sentinel).mean() < 0.01:
+            continue
+        spread = float(rest.max() - rest.min())
+        outside = rest.min() - sentinel if sentinel < rest.min() else sentinel - rest.max()
+        is_minus_one = sentinel == -1 and rest.min() >= 0 and bool((rest == np.round(rest)).all())
+        if is_minus_one or outside > max(spread, 10.0):
+            found.append(sentinel)
+    return tuple(found)
+
+
+def propose_rules(
+    leads: pd.DataFrame, guesses: Sequence[Guess], *, missing: Mapping[str, Sequence[str | float]]
+) -> list[dict[str, Any]]:
+    """Propose a points sheet from names and values; no outcome is looked at.
+
+    The points are what published sheets give such signals.
+
+    Returns
+    -------
+    list of dict
+        Lines of ``[[rules.points]]``.
+    """
+    lines: list[dict[str, Any]] = []
+    for guess in guesses:
+        if guess.role not in {"fit", "behaviour"}:
+            continue
+        fact = _look(leads[guess.column], name=guess.column, missing={**missing, guess.column: guess.missing})
+        found = _number_rule(fact, guess) if fact.is_number and fact.n_levels > 2 else _level_rule(fact)
+        if found:
+            op, value, points, what = found
+            name = f"{guess.column[:120]}: {what}"
+            lines.append(
+                {"name": name, "column": guess.column, "op": op, "value": value, "points": points, "group": guess.role}
+            )
+    return lines
+
+
+_SIGNALS: tuple[tuple[frozenset[str], int], ...] = (
+    (frozenset({"demo", "quote", "trial"}), 30),
+    (frozenset({"pricing"}), 15),
+    (frozenset({"webinar", "attended", "meeting", "reply"}), 15),
+    (frozenset({"download", "ebook", "whitepaper", "brochure", "form", "submission"}), 8),
+    (frozenset({"unsubscribe", "unsubscribed", "bounce", "spam"}), -20),
+    (frozenset({"click", "clicked"}), 5),
+)
+
+
+def _signal(words: tuple[str, ...]) -> int | None:
+    return next((points for signal, points in _SIGNALS if signal & {*words}), None)
+
+
+def _number_rule(fact: _Facts, guess: Guess) -> tuple[str, Any, int, str] | None:
+    points = _signal(fact.words)
+    upper = float(np.quantile(fact.numbers, 0.75)) if len(fact.numbers) else 0.0
+    if points is not None and guess.is_count:
+        return (">=", 1, points, "at least once")
+    if guess.role == "behaviour" and guess.is_count:
+        return (">=", max(int(upper), 1), 10, "among the most active quarter")
+    if {*fact.words} & {"employee", "headcount", "size"}:
+        return (">=", upper, 10, "among the larger companies")
+    return None
+
+
+def _level_rule(fact: _Facts) -> tuple[str, Any, int, str] | None:
+    points = _signal(fact.words)
+    yes = [level for level in fact.sample if level in POSITIVE_WORDS]
+    is_yes_no = (
+        fact.n_levels == 2 and len(yes) == 1 and all(level in POSITIVE_WORDS | NEGATIVE_WORDS for level in fact.sample)
+    )
+    if is_yes_no and points is not None:
+        return ("==", yes[0], points, "yes")
+    for words, markers, gain, what in (
+        ({"title", "position", "role", "seniority", "job", "occupation"}, _SENIOR, 15, "senior"),
+        ({"source", "channel", "origin"}, _SOURCES, 10, "a source that converts well"),
+    ):
+        if {*fact.words} & words:
+            levels = sorted(level for level in fact.sample[:200] if {*words_of(level)} & {*markers})
+            if levels:
+                return ("in", levels[:20], gain, what)
+    return None

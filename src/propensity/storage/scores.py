@@ -1,0 +1,83 @@
+"""The only place that writes score files: CSV or Parquet, whole or not at all, safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from propensity.errors import InputError
+from propensity.storage.writing import check_writable, replacing
+
+# A spreadsheet runs a text cell that starts like this (OWASP ASVS 1.2.10).
+_FORMULA = re.compile(r"^[=+\-@\t\r\0\uff1d\uff0b\uff0d\uff20]")
+_PLAIN_NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that could not be written, before any work is done.
+
+    Raises
+    ------
+    InputError
+        Neither ``.csv`` nor ``.parquet``.
+    OutputError
+        The place cannot be written.
+    """
+    if path.suffix.lower() not in {".csv", ".parquet"}:
+        msg = f"Scores are written as .csv or .parquet, got {path.name!r}. Name the output so."
+        raise InputError(msg)
+    check_writable(path)
+
+
+def write_scores(frame: pd.DataFrame, path: Path) -> None:
+    """Write score rows in the form the file name asks for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `scoring.score` gives it.
+    path : Path
+        ``.csv`` or ``.parquet``. Parquet has a last column ``reasons``, a list of structs (rank, text).
+
+    Raises
+    ------
+    InputError, OutputError
+        As `check_output`; nothing is half-written.
+    """
+    check_output(path)
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".csv":
+            neutralise(frame).to_csv(temporary, index=False, lineterminator="\n")
+        else:
+            _with_structs(frame).to_parquet(temporary, index=False)
+
+
+def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before text that a spreadsheet would run. Numbers stay numbers.
+
+    Examples
+    --------
+    >>> neutralise(pd.DataFrame({"id": ["=1+1", "-5", "ok"]}))["id"].to_list()
+    ["'=1+1", '-5', 'ok']
+    """
+    safe = frame.rename(columns=_safe_cell)
+    for position, dtype in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+            name = safe.columns[position]
+            safe[name] = safe[name].map(_safe_cell, na_action="ignore")
+    return safe
+
+
+def _safe_cell(value: object) -> object:
+    if isinstance(value, str) and _FORMULA.match(value) and not _PLAIN_NUMBER.match(value):
+        return f"'{value}"
+    return value
+
+
+def _with_structs(frame: pd.DataFrame) -> pd.DataFrame:
+    names = [name for name in frame.columns if str(name).startswith("reason_")]
+    cells = frame[names].to_numpy(dtype=object)
+    structs = [[{"rank": i + 1, "text": text} for i, text in enumerate(row) if text] for row in cells]
+    return frame.assign(reasons=pd.Series(structs, index=frame.index, dtype=object))

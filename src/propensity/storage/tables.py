@@ -1,0 +1,247 @@
+"""The only place that reads lead files: CSV of any common dialect, gzip, Parquet, a folder of Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from propensity.errors import InputError
+from propensity.schema import Tables
+
+DELIMITERS = (",", ";", "\t", "|")
+MAX_BYTES = 4 * 2**30
+SAMPLE_CHARACTERS = 64 * 1024
+_MAGIC = {
+    b"PK\x03\x04": "an Excel workbook or zip archive; save it as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as CSV",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How a CSV file is written."""
+
+    encoding: str
+    delimiter: str
+    is_row_quoted: bool = False
+
+
+def read_leads(path: Path) -> Tables:
+    """Read a lead file.
+
+    Parameters
+    ----------
+    path : Path
+        CSV (comma, semicolon, tab or bar; UTF-8, UTF-16 or cp1252; gzipped or not), Parquet, or a folder of Parquet.
+
+    Returns
+    -------
+    Tables
+        CSV cells as text exactly as written; Parquet columns in their types.
+
+    Raises
+    ------
+    InputError
+        The file is absent, empty, no table, or its rows do not agree on their columns.
+    """
+    try:
+        if path.is_dir():
+            return Tables(leads=_read_parquet(path), source=path.name)
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        msg = f"{path} does not exist. Name a CSV or Parquet file of leads."
+        raise InputError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror or error}."
+        raise InputError(msg) from error
+    if content[:4] == b"PAR1":
+        return Tables(leads=_read_parquet(path), source=path.name)
+    if content[:2] == b"\x1f\x8b":
+        content = _unzip(content, path.name)
+        if content[:4] == b"PAR1":
+            return Tables(leads=_read_parquet(io.BytesIO(content)), source=path.name)
+    for magic, what in _MAGIC.items():
+        if content.startswith(magic):
+            msg = f"{path.name} is not a table: it is {what}."
+            raise InputError(msg)
+    return Tables(leads=parse_csv(content, name=path.name), source=path.name)
+
+
+def parse_csv(content: bytes, *, name: str) -> pd.DataFrame:
+    r"""Read CSV bytes of any common dialect; every cell stays the text it is.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str
+        The file, for messages.
+
+    Returns
+    -------
+    DataFrame of str
+        Empty cells are empty text.
+
+    Raises
+    ------
+    InputError
+        Not a table, or its rows do not agree on their columns.
+
+    Examples
+    --------
+    >>> parse_csv("id;job\n007;'chief'\n".encode("utf-16"), name="leads.csv").to_dict("records")
+    [{'id': '007', 'job': "'chief'"}]
+    """
+    encoding = sniff_encoding(content)
+    text = content.decode(encoding, errors="replace").lstrip("\ufeff")
+    if not text.strip():
+        msg = f"{name} is empty. Give a file with a header and rows."
+        raise InputError(msg)
+    if "\0" in text[:SAMPLE_CHARACTERS]:
+        msg = f"{name} is not a table: it holds binary data. Give CSV or Parquet."
+        raise InputError(msg)
+    if re.match(r"\s*<(!doctype|html|\?xml|head|body)", text, re.IGNORECASE):
+        start = " ".join(text.split())[:15]
+        msg = f"{name} is not a table: it starts with {start!r}, a web page. Download the file itself."
+        raise InputError(msg)
+    dialect = sniff_dialect(text, encoding=encoding)
+    if dialect is None:
+        msg = (
+            f"{name} is not a table: no line of it splits into columns by comma, semicolon, tab or bar. "
+            "Give a file with a header and at least two columns."
+        )
+        raise InputError(msg)
+    if dialect.is_row_quoted:
+        text = "\n".join(row[0] if row else "" for row in csv.reader(io.StringIO(text, newline="")))
+    return _parse_text(text, dialect.delimiter, name=name)
+
+
+def _parse_text(text: str, delimiter: str, *, name: str) -> pd.DataFrame:
+    csv.field_size_limit(2**31 - 1)
+    try:
+        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        # Names are given by position: pandas would silently rename the second of two equal ones.
+        frame = pd.read_csv(
+            io.StringIO(text, newline=""),
+            sep=delimiter,
+            header=0,
+            names=[*range(len(header))],
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            engine="c",
+        )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, StopIteration, ValueError) as error:
+        where = re.search(r"line (\d+)", str(error))
+        row = f" (line {where.group(1)})" if where else ""
+        msg = (
+            f"{name} cannot be read as a table: its rows do not agree on their columns{row}. "
+            "Export it again with one delimiter and quotes around text that holds it."
+        )
+        raise InputError(msg) from error
+    frame.columns = pd.Index([column.strip() for column in header], dtype=object)
+    nameless = [
+        i for i, column in enumerate(frame.columns) if not column and (frame.iloc[:, i] == "").all()
+    ]  # a delimiter at the end of every line
+    frame = frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]]
+    if any(not column for column in frame.columns):
+        msg = f"{name} has a column with values but no name (column {list(frame.columns).index('') + 1}). Name it."
+        raise InputError(msg)
+    return frame
+
+
+def sniff_encoding(content: bytes) -> str:
+    """Tell how text is encoded: by its mark, by the zeros of UTF-16, as UTF-8, else cp1252.
+
+    Examples
+    --------
+    >>> sniff_encoding("café".encode()), sniff_encoding("café".encode("cp1252"))
+    ('utf-8', 'cp1252')
+    """
+    if content.startswith(b"\xef\xbb\xbf"):
+        return "utf-8-sig"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    start = content[:1000]
+    if len(start) > 3 and start[1::2].count(0) > len(start) // 4:
+        return "utf-16-le"
+    if len(start) > 3 and start[0::2].count(0) > len(start) // 4:
+        return "utf-16-be"
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    return "latin-1"
+
+
+def sniff_dialect(text: str, *, encoding: str) -> Dialect | None:
+    """Tell which delimiter splits the lines into the same number of columns, at least two.
+
+    Returns
+    -------
+    Dialect or None
+        None where no delimiter does.
+    """
+    sample = text[:SAMPLE_CHARACTERS]
+    if len(text) > SAMPLE_CHARACTERS:
+        sample = sample[: sample.rfind("\n") + 1] or sample
+    best = _best_delimiter(sample)
+    if best:
+        return Dialect(encoding=encoding, delimiter=best)
+    rows = _rows(sample, ",")
+    if rows and all(len(row) <= 1 for row in rows):
+        unwrapped = _best_delimiter("\n".join(row[0] for row in rows if row))
+        if unwrapped:
+            return Dialect(encoding=encoding, delimiter=unwrapped, is_row_quoted=True)
+    return None
+
+
+def _best_delimiter(sample: str) -> str:
+    scored = []
+    for delimiter in DELIMITERS:
+        rows = [row for row in _rows(sample, delimiter) if row]
+        if rows and len(rows[0]) > 1:
+            agreeing = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+            scored.append((agreeing, len(rows[0]), delimiter))
+    return max(scored)[2] if scored else ""
+
+
+def _rows(sample: str, delimiter: str) -> list[list[str]]:
+    try:
+        return [*csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)]
+    except csv.Error:
+        return []
+
+
+def _unzip(content: bytes, name: str) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            plain = file.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        msg = f"{name} is a broken gzip file. Compress it again."
+        raise InputError(msg) from error
+    if len(plain) > MAX_BYTES:
+        msg = f"{name} holds more than 4 GB. Give Parquet, or split it."
+        raise InputError(msg)
+    return plain
+
+
+def _read_parquet(source: Path | io.BytesIO) -> pd.DataFrame:
+    import pyarrow as pa
+
+    what = source.name if isinstance(source, Path) else "the file"
+    try:
+        return pd.read_parquet(source)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        msg = f"{what} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
+        raise InputError(msg) from error
