@@ -172,9 +172,10 @@ def fit_bands(
         sql = _capacity_threshold(everyone, agreement, leads_per_week)
         sql_certified = enough and _precision_bound(certified, y, sql, delta) >= rate
     else:
-        reached = _certify_precision(grid, chosen, certified, y, rate=rate, delta=delta) if enough else None
-        sql_certified = reached is not None
-        sql = reached if reached is not None else _top_threshold(everyone, agreement.uncertified_top)
+        top = _top_threshold(chosen, agreement.uncertified_top)
+        candidates = _promising(grid, chosen, len(certified), rate=rate) or [top]
+        passed = _passing(candidates, certified, y, rate=rate, delta=delta) if enough else []
+        sql, sql_certified = (passed[-1], True) if passed else (top, False)
     mql, mql_certified = _recall_threshold(grid, chosen, certified, y, rate=agreement.mql_recall, delta=delta)
     mql = min(mql, sql)
     in_sql, in_mql = certified >= sql, certified >= mql
@@ -205,27 +206,35 @@ def fit_bands(
     )
 
 
-def _certify_precision(
-    grid: np.ndarray, chosen: np.ndarray, certified: np.ndarray, y: np.ndarray, *, rate: float, delta: float
-) -> float | None:
-    """Give the lowest threshold whose precision is certified in fixed order, or None."""
-    from scipy import stats  # imported here: a bundle's consumer scores without scipy
+def _promising(grid: np.ndarray, chosen: np.ndarray, n_certified: int, *, rate: float) -> list[float]:
+    """Give the thresholds to test, in order: from the surest downwards; none where none is expected to hold.
 
+    No label is looked at: by the probabilities alone, the surest is where the expected precision exceeds the rate
+    by most standard errors.
+    """
     at_least = chosen[None, :] >= grid[:, None]
     size = at_least.sum(axis=1)
     mean = (at_least * chosen[None, :]).sum(axis=1) / size
-    expected = size / len(chosen) * len(certified)
-    promising = (mean - rate) * np.sqrt(expected) / np.sqrt(rate * (1 - rate))
-    start = int(promising.argmax())
-    found = None
-    if promising[start] > 0:
-        for threshold in grid[start:]:
-            inside = certified >= threshold
-            p_value = stats.binom.sf(y[inside].sum() - 1, inside.sum(), rate) if inside.any() else 1.0
-            if p_value > delta:
-                break
-            found = float(threshold)
-    return found
+    expected = size / len(chosen) * n_certified
+    surety = (mean - rate) * np.sqrt(expected) / np.sqrt(rate * (1 - rate))
+    start = int(surety.argmax())
+    return [float(threshold) for threshold in grid[start:]] if surety[start] > 0 else []
+
+
+def _passing(
+    candidates: list[float], certified: np.ndarray, y: np.ndarray, *, rate: float, delta: float
+) -> list[float]:
+    """Give the candidates whose precision is certified, tested in order until one fails."""
+    from scipy import stats  # imported here: a bundle's consumer scores without scipy
+
+    passed = []
+    for threshold in candidates:
+        inside = certified >= threshold
+        p_value = float(stats.binom.sf(y[inside].sum() - 1, inside.sum(), rate)) if inside.any() else 1.0
+        if p_value > delta:
+            break
+        passed.append(threshold)
+    return passed
 
 
 def _recall_threshold(

@@ -101,7 +101,7 @@ def _add_score(commands: Any) -> None:
     _add_config(score)
     _add_model(score)
     score.add_argument(
-        "--as-of", metavar="T", default="", help="the day the scores are for; default: the newest date in LEADS"
+        "--as-of", metavar="T", default="", help="what day the scores are for; default: newest date in LEADS"
     )
     score.add_argument("--reasons", type=int, default=4, metavar="N", help="reasons a lead, 0 to 20 (default 4)")
     score.add_argument(
@@ -118,7 +118,7 @@ def _add_explain(commands: Any) -> None:
     explain = commands.add_parser(
         "explain",
         help="why one lead scores as it does",
-        description="Show what moves one lead's probability away from that of a typical nurture lead, feature by feature.",
+        description="Show, column by column, what moves one lead away from a typical nurture lead.",
     )
     explain.add_argument("leads", metavar="LEADS", help="CSV or Parquet that holds the lead")
     explain.add_argument("--lead", metavar="ID", required=True, help="its id, or its row number where leads have no id")

@@ -107,7 +107,7 @@ def plot_beeswarm(explanation: Explanation, matrix: np.ndarray, encoder: Encoder
     shap, plt = _shap_on_agg()
     coloured = matrix.copy()
     coloured[:, [*encoder.categorical]] = np.nan  # a code is no size: nothing to colour by
-    figure = plt.figure(figsize=(8, 5))
+    figure: Figure = plt.figure(figsize=(8, 5))
     drawn = shap.Explanation(
         values=explanation.log_odds_parts,
         base_values=np.full(len(matrix), explanation.reference_log_odds),
@@ -140,7 +140,7 @@ def plot_waterfall(explanation: Explanation, row: int, *, names: Sequence[str], 
         feature_names=[*names],
     )
     shap.plots.waterfall(drawn, max_display=12, show=False)
-    figure = plt.gcf()
+    figure: Figure = plt.gcf()
     figure.set_size_inches(9, 5.5)
     figure.axes[0].set_title(
         "From a typical nurture lead E[f(X)] to this lead f(x), in calibrated log-odds", fontsize=10, pad=30

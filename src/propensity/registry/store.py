@@ -139,11 +139,13 @@ def register(
     """
     store = store or Store()
     store.folder.mkdir(parents=True, exist_ok=True)
+    is_default = not os.environ.get("MLFLOW_TRACKING_URI")
+    tracking, registry = store.tracking_uri, store.registry_uri
     with _mlflow(store) as mlflow, _our_errors("registering the model"), tempfile.TemporaryDirectory() as scratch:
-        client = mlflow.MlflowClient(store.tracking_uri, store.registry_uri)
+        client = mlflow.MlflowClient(tracking, registry)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
-            place = None if os.environ.get("MLFLOW_TRACKING_URI") else (store.folder / "artifacts").absolute().as_uri()
+            place = (store.folder / "artifacts").absolute().as_uri() if is_default else None
             experiment = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=place))
         with mlflow.start_run(experiment_id=experiment.experiment_id, run_name=f"train {run.model.version}") as active:
             mlflow.log_params(_params(run, config))
@@ -204,7 +206,7 @@ def load_model(source: str | Path, *, store: Store | None = None) -> PropensityM
     scratch = tempfile.mkdtemp()
     try:
         with _mlflow(store) as mlflow, _our_errors(f"fetching {text}"):
-            client = mlflow.MlflowClient(store.tracking_uri, store.registry_uri)
+            client = mlflow.MlflowClient()
             expected = ""
             if text.startswith("models:/"):
                 name, _, rest = text.removeprefix("models:/").partition("@" if "@" in text else "/")
@@ -345,17 +347,23 @@ def _mlflow(store: Store) -> Iterator[Any]:
 
         loggers = {name: logging.getLogger(name) for name in ("mlflow", "alembic")}
         levels = {name: logger.level for name, logger in loggers.items()}
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        # Setting an address sets the environment too, which a later store would take for the user's wish.
+        before = {name: os.environ.get(name, "") for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+        tracking, registry = store.tracking_uri, store.registry_uri
         try:
             for logger in loggers.values():
                 logger.setLevel(logging.ERROR)
-            mlflow.set_tracking_uri(store.tracking_uri)
-            mlflow.set_registry_uri(store.registry_uri)
+            mlflow.set_tracking_uri(tracking)
+            mlflow.set_registry_uri(registry)
             with contextlib.redirect_stderr(io.StringIO()):  # MLflow prints its progress there
                 yield mlflow
         finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+            mlflow.set_tracking_uri(before["MLFLOW_TRACKING_URI"])
+            mlflow.set_registry_uri(before["MLFLOW_REGISTRY_URI"])
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value:
+                    os.environ[name] = value
             for name, logger in loggers.items():
                 logger.setLevel(levels[name])
 
