@@ -304,12 +304,15 @@ def run_score(options: argparse.Namespace) -> None:
         if source is None:
             msg = "Name the leads to score: propensity score LEADS -o scores.csv"
             raise InputError(msg)
+        if output.exists() and Path(source).exists() and output.samefile(source):
+            msg = f"{output.name} holds the leads to score and would be lost. Name another output with -o."
+            raise InputError(msg)
         model, fallback, why = _find_model(options, config)
         tables: Tables = read_leads(Path(source))
         scores = score(
             tables.leads,
             model=model,
-            as_of=options.as_of or _newest_date(tables.leads, model, config),
+            as_of=_as_of(options.as_of, config) or _newest_date(tables.leads, model, config),
             n_reasons=options.reasons,
             fallback_reason=fallback,
         )
@@ -321,8 +324,9 @@ def run_score(options: argparse.Namespace) -> None:
         print(json.dumps({**summary, "output": str(output), "model_version": model.version, "why_rules": why}))
     else:
         _print_scores(summary, output, why)
-    if options.strict and fallback:
-        msg = f"the rules answered for every lead ({fallback}). {why}"
+    if options.strict and not summary["scored_by"].get("model"):
+        reasons = ", ".join(summary["fallback_reasons"])
+        msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
         raise PromiseError(msg)
 
 
@@ -396,7 +400,7 @@ def run_explain(options: argparse.Namespace) -> None:
 
 def run_sample(options: argparse.Namespace) -> None:
     """Write the invented files."""
-    from propensity.storage.writing import check_writable, replacing
+    from propensity.storage.writing import check_writable, write_text
     from propensity.synthetic import invent_leads
 
     folder = Path(options.folder)
@@ -406,11 +410,16 @@ def run_sample(options: argparse.Namespace) -> None:
         msg = f"Cannot make {folder}: {error.strerror or error}."
         raise OutputError(msg) from error
     world = invent_leads(seed=options.seed)
-    for name, frame in (("leads.csv", world.history), ("new_leads.csv", world.new)):
-        check_writable(folder / name)
-        with replacing(folder / name) as temporary:
-            frame.to_csv(temporary, index=False, lineterminator="\n")
-        print(f"Written: {folder / name} ({len(frame):,} leads)")
+    files = {folder / "leads.csv": world.history, folder / "new_leads.csv": world.new}
+    texts = {path: frame.to_csv(index=False, lineterminator="\n") for path, frame in files.items()}
+    for path, text in texts.items():
+        check_writable(path)
+        if path.exists() and path.read_bytes() != text.encode():
+            msg = f"{path} exists and may hold leads of yours. Name another folder, or remove it."
+            raise OutputError(msg)
+    for path, text in texts.items():
+        write_text(path, text)
+        print(f"Written: {path} ({len(files[path]):,} leads)")
 
 
 def _find_model(options: argparse.Namespace, config: Config | None) -> tuple[PropensityModel, str, str]:
@@ -450,6 +459,21 @@ def _optional_config(options: argparse.Namespace) -> Config | None:
     if options.model and options.config == DEFAULT_CONFIG and not Path(DEFAULT_CONFIG).exists():
         return None
     return load_config(options.config)
+
+
+def _as_of(text: str, config: Config | None) -> str:
+    """Give the instant a person named, as they wrote it, once it reads as one."""
+    import pandas as pd
+
+    from propensity.asof import parse_stamps
+
+    if text:
+        try:
+            parse_stamps(pd.Series([text]), timezone=config.data.timezone if config else "UTC", name="--as-of")
+        except InputError as error:
+            msg = f"--as-of must be a date or a time such as 2026-10-01 or 2026-10-01T08:00Z, got {text[:40]!r}."
+            raise InputError(msg) from error
+    return text
 
 
 def _newest_date(leads: pd.DataFrame, model: PropensityModel, config: Config | None) -> str:

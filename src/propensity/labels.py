@@ -11,6 +11,9 @@ import pandas as pd
 from propensity.errors import InputError
 from propensity.schema import NEGATIVE_WORDS, POSITIVE_WORDS, canonical_text, read_texts
 
+# A column of more values than this is no target, and its values may be people.
+MAX_SHOWN = 6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -67,7 +70,7 @@ def read_target(series: pd.Series, *, positive: str | None, missing: Sequence[st
     is_known = all(word in POSITIVE_WORDS | NEGATIVE_WORDS for word in words)
     if wanted is not None and wanted not in words:
         msg = (
-            f"columns.positive is {positive!r}, which column {name!r} does not hold. It holds {_quote(words[:6])}. "
+            f"columns.positive is {positive!r}, which column {name!r} does not hold. It holds {_quote(words)}. "
             "Name the value that means converted."
         )
         raise InputError(msg)
@@ -85,7 +88,7 @@ def read_target(series: pd.Series, *, positive: str | None, missing: Sequence[st
         raise InputError(msg)
     if many:
         msg = (
-            f"Target {name!r} must hold two outcomes, got {len(words)} ({_quote(words[:6])}). "
+            f"Target {name!r} must hold two outcomes, got {len(words)} ({_quote(words)}). "
             "Leave cells of undecided leads empty, and name the value that means converted (columns.positive)."
         )
         raise InputError(msg)
@@ -100,4 +103,6 @@ def read_target(series: pd.Series, *, positive: str | None, missing: Sequence[st
 
 
 def _quote(words: Sequence[str]) -> str:
+    if len(words) > MAX_SHOWN:
+        return "too many to name"
     return ", ".join(repr(word[:40]) for word in words) if words else "nothing"

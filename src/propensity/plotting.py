@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from propensity.evaluation import Evaluation, Measured
     from propensity.explanations import Explanation
 
+LABEL_CHARACTERS = 40
 INK, MODEL, OTHER, BAND = "#222222", "#1f6f8b", "#c8553d", "#d9d9d9"
 
 
@@ -112,9 +114,11 @@ def plot_beeswarm(explanation: Explanation, matrix: np.ndarray, encoder: Encoder
         values=explanation.log_odds_parts,
         base_values=np.full(len(matrix), explanation.reference_log_odds),
         data=coloured,
-        feature_names=[*encoder.names],
+        feature_names=[*map(_drawable, encoder.names)],
     )
-    shap.plots.beeswarm(drawn, max_display=12, show=False, plot_size=None)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # shap looks for colours where none are
+        shap.plots.beeswarm(drawn, max_display=12, show=False, plot_size=None)
     figure.axes[0].set_xlabel("moves the calibrated log-odds (0: a typical nurture lead)")
     figure.tight_layout()
     plt.close(figure)
@@ -136,8 +140,8 @@ def plot_waterfall(explanation: Explanation, row: int, *, names: Sequence[str], 
     drawn = shap.Explanation(
         values=explanation.log_odds_parts[row],
         base_values=explanation.reference_log_odds,
-        data=np.array([*shown], dtype=object),
-        feature_names=[*names],
+        data=np.array([*map(_drawable, shown)], dtype=object),
+        feature_names=[*map(_drawable, names)],
     )
     shap.plots.waterfall(drawn, max_display=12, show=False)
     figure: Figure = plt.gcf()
@@ -148,6 +152,15 @@ def plot_waterfall(explanation: Explanation, row: int, *, names: Sequence[str], 
     figure.tight_layout()
     plt.close(figure)
     return figure
+
+
+def _drawable(text: str) -> str:
+    """Shorten a name or value to what fits beside an axis: no formula signs, no letter the font lacks."""
+    from matplotlib.font_manager import findfont, get_font
+
+    glyphs = get_font(findfont("DejaVu Sans")).get_charmap()
+    short = text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
+    return "".join(sign if ord(sign) in glyphs else "□" for sign in short).replace("$", r"\$")
 
 
 def _shap_on_agg() -> tuple[Any, Any]:

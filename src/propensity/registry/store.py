@@ -51,6 +51,7 @@ _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # a registry that is down must not hold up a nightly batch
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for what was asked
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -339,8 +340,8 @@ def _installed(name: str) -> str:
 @contextlib.contextmanager
 def _mlflow(store: Store) -> Iterator[Any]:
     """Give MLflow, quiet and pointed at the store; what was set before is set again."""
-    for key, value in _QUIET.items():
-        os.environ.setdefault(key, value)
+    quietened = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    os.environ.update(quietened)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow
@@ -364,6 +365,8 @@ def _mlflow(store: Store) -> Iterator[Any]:
                 os.environ.pop(name, None)
                 if value:
                     os.environ[name] = value
+            for name in quietened:
+                os.environ.pop(name, None)
             for name, logger in loggers.items():
                 logger.setLevel(levels[name])
 

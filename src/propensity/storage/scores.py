@@ -77,7 +77,10 @@ def _safe_cell(value: object) -> object:
 
 
 def _with_structs(frame: pd.DataFrame) -> pd.DataFrame:
+    import pyarrow as pa
+
     names = [name for name in frame.columns if str(name).startswith("reason_")]
     cells = frame[names].to_numpy(dtype=object)
     structs = [[{"rank": i + 1, "text": text} for i, text in enumerate(row) if text] for row in cells]
-    return frame.assign(reasons=pd.Series(structs, index=frame.index, dtype=object))
+    of = pa.list_(pa.struct({"rank": pa.int64(), "text": pa.string()}))  # the same where no lead has a reason
+    return frame.assign(reasons=pd.Series(pd.array(structs, dtype=pd.ArrowDtype(of)), index=frame.index))

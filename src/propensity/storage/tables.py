@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,16 +130,18 @@ def _parse_text(text: str, delimiter: str, *, name: str) -> pd.DataFrame:
     try:
         header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
         # Names are given by position: pandas would silently rename the second of two equal ones.
-        frame = pd.read_csv(
-            io.StringIO(text, newline=""),
-            sep=delimiter,
-            header=0,
-            names=[*range(len(header))],
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            engine="c",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the header would be lost
+            frame = pd.read_csv(
+                io.StringIO(text, newline=""),
+                sep=delimiter,
+                header=0,
+                names=[*range(len(header))],
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                engine="c",
+            )
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, StopIteration, ValueError) as error:
         where = re.search(r"line (\d+)", str(error))
         row = f" (line {where.group(1)})" if where else ""
@@ -147,6 +150,7 @@ def _parse_text(text: str, delimiter: str, *, name: str) -> pd.DataFrame:
             "Export it again with one delimiter and quotes around text that holds it."
         )
         raise InputError(msg) from error
+    _refuse_other_delimiter(frame, delimiter, name=name)
     frame.columns = pd.Index([column.strip() for column in header], dtype=object)
     nameless = [
         i for i, column in enumerate(frame.columns) if not column and (frame.iloc[:, i] == "").all()
@@ -156,6 +160,19 @@ def _parse_text(text: str, delimiter: str, *, name: str) -> pd.DataFrame:
         msg = f"{name} has a column with values but no name (column {list(frame.columns).index('') + 1}). Name it."
         raise InputError(msg)
     return frame
+
+
+def _refuse_other_delimiter(frame: pd.DataFrame, delimiter: str, *, name: str) -> None:
+    """Refuse rows that stand in one cell because they are split by another delimiter than the header."""
+    alone = frame[(frame.iloc[:, 1:] == "").all(axis=1)].iloc[:, 0]
+    for other in DELIMITERS:
+        swallowed = alone[alone.str.count(re.escape(other)) == frame.shape[1] - 1]
+        if other != delimiter and len(swallowed):
+            msg = (
+                f"{name} cannot be read as a table: {len(swallowed)} rows are split by {other!r}, the header by "
+                f"{delimiter!r} (first data row {swallowed.index[0] + 1}). Export it again with one delimiter."
+            )
+            raise InputError(msg)
 
 
 def sniff_encoding(content: bytes) -> str:

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from propensity.calibration import Calibrator
+from propensity.explanations import (
+    Explanation,
+    Reference,
+    explain,
+    family_points,
+    fit_reference,
+    reason_text,
+    reason_texts,
+    show_value,
+    strongest,
+)
+from propensity.schema import Column, Schema
+
+SCHEMA = Schema(
+    columns=(
+        Column(name="Industry", family="fit", kind="category"),
+        Column(name="Visits", family="behaviour", kind="number"),
+        Column(name="Clicks", family="behaviour", kind="number"),
+    ),
+    id="Lead",
+    missing=("",),
+)
+REFERENCE = Reference(margin_parts=(0.1, -0.3, 0.0), typical=("retail", "2", "0"))
+
+
+def calibrator(*, slope: float = 0.8, intercept: float = -1.0, limit: float = 7.0) -> Calibrator:
+    return Calibrator(slope=slope, intercept=intercept, limit=limit, n_rows=1000, n_positive=200)
+
+
+def explained(
+    contributions: np.ndarray, *, base: float = 0.2, calibrator: Calibrator, reference: Reference = REFERENCE
+) -> tuple[Explanation, np.ndarray]:
+    """Explain the probability as scoring shows it, to nine decimals."""
+    probability = np.round(calibrator.probability(base + contributions.sum(axis=1)), 9)
+    return explain(contributions, base, probability, calibrator=calibrator, reference=reference), probability
+
+
+def some_parts(n_leads: int = 500, *, scale: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(0).normal(scale=scale, size=(n_leads, 3))
+
+
+@pytest.mark.parametrize(
+    ("scale", "limit", "slope"),
+    [
+        pytest.param(1.0, 7.0, 0.8, id="nobody at the limit"),
+        pytest.param(4.0, 3.0, 0.8, id="many at the limit"),
+        pytest.param(1.0, 7.0, -0.5, id="a slope that turns the ranking round"),
+        pytest.param(1e-4, 7.0, 0.8, id="everyone near the reference"),
+        pytest.param(1e-9, 7.0, 0.8, id="everyone at the reference but for rounding"),
+    ],
+)
+def test_parts_sum_to_calibrated_log_odds_and_points_to_the_shown_difference(
+    scale: float, limit: float, slope: float
+) -> None:
+    parts, fitted = some_parts(scale=scale) + REFERENCE.margin_parts, calibrator(limit=limit, slope=slope)
+    explanation, probability = explained(parts, calibrator=fitted)
+    log_odds = fitted.log_odds(0.2 + parts.sum(axis=1))
+    total = explanation.reference_log_odds + explanation.log_odds_parts.sum(axis=1)
+    np.testing.assert_allclose(total, log_odds, rtol=0, atol=1e-9)
+    moved = 100 * (probability - explanation.reference_probability)
+    np.testing.assert_allclose(explanation.points.sum(axis=1), moved, rtol=0, atol=1e-9)
+
+
+def test_the_rows_of_the_last_test_do_reach_the_limit() -> None:
+    fitted = calibrator(limit=3.0)
+    log_odds = fitted.unclipped_log_odds(0.2 + some_parts(scale=4.0).sum(axis=1))
+    assert 0.2 < (np.abs(log_odds) > 3).mean() < 0.9
+
+
+def test_a_lead_beyond_the_limit_has_all_parts_shrunk_alike() -> None:
+    # Slope 1, no intercept, reference 0: parts 6 and 2 are 8 log-odds, the limit leaves 4, so each is halved.
+    nothing = Reference(margin_parts=(0.0, 0.0, 0.0), typical=("", "", ""))
+    fitted = calibrator(slope=1.0, intercept=0.0, limit=4.0)
+    explanation, _ = explained(np.array([[6.0, 2.0, 0.0]]), base=0.0, calibrator=fitted, reference=nothing)
+    np.testing.assert_allclose(explanation.log_odds_parts, [[3.0, 1.0, 0.0]], rtol=0, atol=1e-12)
+    # From one half to 1 / (1 + e^-4) = 0.98201379: 48.201379 points, three quarters of them from the first.
+    np.testing.assert_allclose(explanation.points, [[36.1510343, 12.0503448, 0.0]], rtol=0, atol=1e-6)
+
+
+def test_lead_and_reference_beyond_one_limit_have_nothing_to_explain() -> None:
+    far = Reference(margin_parts=(9.0, 0.0, 0.0), typical=("", "", ""))
+    fitted = calibrator(slope=1.0, intercept=0.0, limit=4.0)
+    explanation, probability = explained(np.array([[20.0, 0.0, 0.0]]), base=0.0, calibrator=fitted, reference=far)
+    assert explanation.log_odds_parts.tolist() == [[0.0, 0.0, 0.0]]
+    assert explanation.points.tolist() == [[0.0, 0.0, 0.0]]
+    assert probability[0] == pytest.approx(explanation.reference_probability, abs=5e-10)  # rounded as it is shown
+
+
+def test_the_reference_lead_itself_has_no_reasons() -> None:
+    explanation, _ = explained(np.array([REFERENCE.margin_parts]), calibrator=calibrator())
+    np.testing.assert_allclose(explanation.points, 0, atol=1e-7)  # what rounding to nine decimals can leave
+    assert explanation.reference_log_odds == pytest.approx(0.8 * (0.2 - 0.2) - 1.0, abs=1e-12)
+
+
+def test_rounding_never_swells_parts_that_cancel() -> None:
+    # Three log-odds for and three against, 2e-12 apart: the shown probability moves by its rounding alone.
+    nothing = Reference(margin_parts=(0.0, 0.0, 0.0), typical=("", "", ""))
+    explanation, _ = explained(
+        np.array([[3.0, -3.0 + 2e-12, 0.0]]), base=0.3, calibrator=calibrator(slope=1.0), reference=nothing
+    )
+    # The slope of the logistic function is at most a quarter: 3 log-odds are at most 75 points.
+    assert 0 < explanation.points[0, 0] <= 75
+    assert -75 <= explanation.points[0, 1] < 0
+
+
+def test_points_of_a_family_are_the_sum_of_its_columns() -> None:
+    explanation, _ = explained(some_parts(), calibrator=calibrator())
+    families = family_points(explanation, SCHEMA)
+    np.testing.assert_array_equal(families["fit"], explanation.points[:, 0])
+    np.testing.assert_array_equal(families["behaviour"], explanation.points[:, 1] + explanation.points[:, 2])
+
+
+def test_points_of_a_family_are_the_same_bits_alone_and_in_a_batch() -> None:
+    # With eight columns and more, numpy adds in another order along another axis.
+    columns = tuple(Column(name=f"c{i}", family="fit", kind="number") for i in range(20))
+    wide = Schema(columns=(*columns, *SCHEMA.columns), id=None, missing=())
+    points = np.random.default_rng(0).normal(size=(200, 23))
+    batch = family_points(_explanation(points), wide)
+    for i in range(200):
+        alone = family_points(_explanation(points[i : i + 1]), wide)
+        assert alone["fit"][0] == batch["fit"][i]
+        assert alone["behaviour"][0] == batch["behaviour"][i]
+
+
+def _explanation(points: np.ndarray, *, parts: np.ndarray | None = None) -> Explanation:
+    return Explanation(
+        log_odds_parts=points if parts is None else parts,
+        points=points,
+        reference_log_odds=0.0,
+        reference_probability=0.5,
+    )
+
+
+def leads() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "Industry": ["retail", "retail", "metals", None, "metals", "arms"],
+            "Visits": [1.0, 2.0, 3.0, 4.0, 5.0, 100.0],
+            "Clicks": [np.nan, np.nan, np.nan, np.nan, 5.0, 6.0],
+        }
+    )
+
+
+def test_the_typical_lead_is_the_middle_of_the_nurture_leads() -> None:
+    nurture = np.array([True, True, True, True, True, False])
+    contributions = np.arange(18.0).reshape(6, 3)
+    reference = fit_reference(contributions, leads(), SCHEMA, is_nurture=nurture)
+    # Retail and metals tie, the alphabet decides; clicks are missing in four of five.
+    assert reference.typical == ("metals", "3", "not given")
+    assert reference.margin_parts == (6.0, 7.0, 8.0)
+
+
+def test_half_missing_is_still_given() -> None:
+    half = pd.DataFrame({"Industry": ["a", None], "Visits": [1.0, np.nan], "Clicks": [2.0, np.nan]})
+    reference = fit_reference(np.zeros((2, 3)), half, SCHEMA, is_nurture=np.array([True, True]))
+    assert reference.typical == ("a", "1", "2")
+
+
+def test_where_no_lead_is_nurture_all_of_them_are_typical() -> None:
+    reference = fit_reference(np.ones((6, 3)), leads(), SCHEMA, is_nurture=np.zeros(6, dtype=bool))
+    assert reference.typical == ("metals", "3.5", "not given")
+
+
+def test_a_long_level_is_cut_in_the_reference() -> None:
+    long = pd.DataFrame({"Industry": ["x" * 90], "Visits": [1.23456], "Clicks": [0.0]})
+    reference = fit_reference(np.zeros((1, 3)), long, SCHEMA, is_nurture=np.array([True]))
+    assert reference.typical == ("x" * 40, "1.235", "0")
+
+
+def test_reference_survives_json() -> None:
+    assert Reference.from_dict(json.loads(json.dumps(REFERENCE.to_dict()))) == REFERENCE
+
+
+def texts(parts: list[float], *, n_reasons: int) -> list[str]:
+    raw = pd.DataFrame({"Industry": ["Metals "], "Visits": ["unknown"], "Clicks": [7.0]})
+    read = pd.DataFrame({"Industry": ["metals"], "Visits": [np.nan], "Clicks": [7.0]})
+    table = np.array([parts])
+    explanation = _explanation(10 * table, parts=table)
+    return reason_texts(explanation, raw, read, reference=REFERENCE, n_reasons=n_reasons)[0]
+
+
+INDUSTRY, VISITS, CLICKS = "Industry: Metals (typical retail)", "Visits: not given (typical 2)", "Clicks: 7 (typical 0)"
+
+
+@pytest.mark.parametrize(
+    ("parts", "n_reasons", "expected"),
+    [
+        pytest.param(
+            [0.5, -0.4, 1.0],
+            4,
+            [f"{CLICKS}, +10.0 points", f"{INDUSTRY}, +5.0 points", f"{VISITS}, -4.0 points"],
+            id="for before against, strongest first",
+        ),
+        pytest.param([0.5, 0.6, 1.0], 2, [f"{CLICKS}, +10.0 points"], id="one for, none against"),
+        pytest.param([0.5, -0.4, 1.0], 1, [f"{CLICKS}, +10.0 points"], id="one reason is one for"),
+        pytest.param([-0.5, -0.4, -1.0], 4, [f"{CLICKS}, -10.0 points"], id="one against, however many there are"),
+        pytest.param([-0.5, -0.4, -1.0], 1, [], id="none for, so no reason"),
+        pytest.param([0.05, -0.05, 0.0], 4, [f"{INDUSTRY}, +0.5 points", f"{VISITS}, -0.5 points"], id="just enough"),
+        pytest.param([0.0499, -0.0499, 0.0], 4, [], id="too small to be a reason"),
+    ],
+)
+def test_reasons_are_up_to_n_less_one_for_and_one_against(
+    parts: list[float], n_reasons: int, expected: list[str]
+) -> None:
+    assert texts(parts, n_reasons=n_reasons) == expected
+
+
+def test_a_reason_says_value_typical_value_and_signed_points() -> None:
+    assert reason_text("Visits", 3.0, typical="0", points=-0.04) == "Visits: 3 (typical 0), -0.0 points"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (3, "3"),
+        (np.int64(3), "3"),
+        (3.0, "3"),
+        (np.float64(0.1234567), "0.123457"),
+        (1e20, "1e+20"),
+        (True, "True"),
+        ("  two \n words ", "two words"),
+        ("x" * 40, "x" * 40),
+        ("x" * 41, "x" * 39 + "…"),
+        (None, "not given"),
+        (float("nan"), "not given"),
+        (pd.NA, "not given"),
+    ],
+)
+def test_values_are_shown_briefly(value: object, shown: str) -> None:
+    assert show_value(value) == shown
+
+
+def test_all_parts_of_a_lead_are_listed_by_size_whatever_their_sign() -> None:
+    explanation = _explanation(
+        np.array([[0, 0, 0], [10.0, -30.0, 20.0]]), parts=np.array([[0, 0, 0], [0.1, -0.3, 0.2]])
+    )
+    assert strongest(explanation, ["a", "b", "c"], 1) == [("b", -0.3, -30.0), ("c", 0.2, 20.0), ("a", 0.1, 10.0)]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from propensity.folds import (
+    Blocks,
+    boundaries,
+    given_blocks,
+    group_blocks,
+    time_blocks,
+    time_origins,
+    without_groups,
+)
+
+
+def test_the_past_loses_every_row_of_a_tested_lead() -> None:
+    groups = np.array([7, 8, 7, 9, 8])
+    past = without_groups(np.array([0, 1, 2]), np.array([3, 4]), groups)
+    assert past.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("share", "cut"),
+    [(0.0, 0), (0.1, 2), (0.2, 2), (0.3, 5), (0.5, 5), (0.6, 6), (0.95, 10), (1.0, 10)],
+)
+def test_a_cut_moves_forward_past_equal_stamps(share: float, cut: int) -> None:
+    stamps = np.array([1, 1, 3, 3, 3, 4, 5, 6, 7, 8])
+    assert boundaries(stamps, np.array([share])).tolist() == [cut]
+
+
+def test_the_newest_fifth_judges_the_model_once() -> None:
+    (headline,) = time_origins(np.arange(10), np.arange(10), n_origins=1)
+    assert headline.past.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert headline.test.tolist() == [8, 9]
+
+
+def test_further_origins_test_equal_parts_between_two_and_four_fifths() -> None:
+    splits = time_origins(np.arange(10), np.arange(10), n_origins=3)
+    assert [split.test.tolist() for split in splits] == [[4, 5], [6, 7], [8, 9]]
+    assert [len(split.past) for split in splits] == [4, 6, 8]
+
+
+def test_a_lead_seen_again_in_the_test_is_not_learnt_from() -> None:
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 0])
+    (headline,) = time_origins(np.arange(10), groups, n_origins=1)
+    assert headline.past.tolist() == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_an_instant_at_the_edge_of_the_test_goes_to_the_past() -> None:
+    (headline,) = time_origins(np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 8]), np.arange(10), n_origins=1)
+    assert headline.test.tolist() == [9]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "groups"),
+    [
+        (np.zeros(10), np.arange(10)),  # one instant: nothing is newer than anything
+        (np.arange(10), np.zeros(10)),  # one lead: all its past leaves with it
+    ],
+)
+def test_an_origin_without_a_test_or_a_past_is_left_out(stamps: np.ndarray, groups: np.ndarray) -> None:
+    assert time_origins(stamps, groups, n_origins=1) == []
+    assert time_origins(stamps, groups, n_origins=5) == []
+
+
+def test_the_first_two_fifths_of_a_chain_only_teach() -> None:
+    blocks = time_blocks(np.arange(25))
+    assert blocks.of_row.tolist() == [-1] * 10 + [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+    assert (blocks.n_blocks, blocks.is_time) == (5, True)
+
+
+def test_blocks_emptied_by_equal_stamps_are_numbered_away() -> None:
+    # Five of thirteen rows share an instant: it swallows the cuts at 52 %, 64 % and 76 %.
+    blocks = time_blocks(np.array([0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 6, 7, 7]))
+    assert blocks.of_row.tolist() == [-1] * 5 + [0] * 5 + [1] + [2] * 2
+
+
+def test_a_past_of_one_instant_has_no_chain() -> None:
+    blocks = time_blocks(np.zeros(5))
+    assert (blocks.n_blocks, blocks.of_row.tolist()) == (0, [-1] * 5)
+
+
+def test_in_time_a_block_is_judged_by_what_came_before_it() -> None:
+    blocks = Blocks(of_row=np.array([-1, -1, 0, 1, 2]), is_time=True)
+    split = blocks.split(1, np.array([0, 1, 2, 0, 4]))
+    assert (split.past.tolist(), split.test.tolist()) == ([1, 2], [3])
+
+
+def test_without_time_a_block_is_judged_by_all_others() -> None:
+    blocks = Blocks(of_row=np.array([0, 1, 2, 1]), is_time=False)
+    split = blocks.split(1, np.arange(4))
+    assert (split.past.tolist(), split.test.tolist()) == ([0, 2], [1, 3])
+
+
+def test_whole_groups_are_dealt_and_their_conversions_evenly() -> None:
+    # Ten accounts of three leads; five of them with one conversion each, so each of five folds gets one.
+    groups = np.repeat(np.arange(10), 3)
+    y = np.isin(np.arange(30), [0, 3, 6, 9, 12]).astype(float)
+    blocks = group_blocks(y, groups, seed=0)
+    assert np.bincount(blocks.of_row, weights=y).tolist() == [1] * 5
+    assert np.bincount(blocks.of_row).tolist() == [6] * 5
+    assert all(len({*blocks.of_row[groups == group]}) == 1 for group in range(10))
+    assert not blocks.is_time
+
+
+def test_with_fewer_groups_than_folds_each_group_is_one() -> None:
+    blocks = group_blocks(np.array([1, 0, 0, 1]), np.array([5, 5, 9, 2]), seed=0)
+    assert blocks.n_blocks == 3
+    assert blocks.of_row[0] == blocks.of_row[1]
+    assert {*blocks.of_row} == {0, 1, 2}
+
+
+def test_the_seed_deals_the_folds() -> None:
+    y, groups = np.zeros(50), np.arange(50)
+    assert group_blocks(y, groups, seed=1).of_row.tolist() == group_blocks(y, groups, seed=1).of_row.tolist()
+    assert group_blocks(y, groups, seed=1).of_row.tolist() != group_blocks(y, groups, seed=2).of_row.tolist()
+
+
+def test_given_folds_are_used_whatever_they_are_called() -> None:
+    blocks = given_blocks(np.array(["north", "south", "north", "east"]))
+    assert blocks.of_row.tolist() == [1, 2, 1, 0]
+    assert (blocks.n_blocks, blocks.is_time) == (3, False)
