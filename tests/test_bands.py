@@ -138,6 +138,19 @@ def test_a_precision_nobody_reaches_falls_back_to_the_top_share_uncertified() ->
     assert (fitted.sql_promise.n_leads, fitted.sql_promise.n_converted) == (5, 5)
 
 
+@pytest.mark.parametrize(("n_converted", "is_certified"), [(16, True), (15, False)])
+def test_a_top_share_whose_outcomes_beat_its_probabilities_is_certified(n_converted: int, is_certified: bool) -> None:
+    # No probability promises one half, so the agreed top share is all there is to test: 22 leads of a thousand.
+    probability = np.arange(1, 1001) / 10_000
+    y = np.zeros(1000)
+    y[-n_converted:] = 1.0
+    fitted = fit(probability, probability, y, agreement=AgreementConfig(sql_precision=0.5, uncertified_top=0.022))
+    # P(16 or more of 22 fair coins) = 0.026, P(15 or more) = 0.067; 0.05 is allowed.
+    assert fitted.sql_promise.n_leads == 22
+    assert fitted.sql_promise.certified is is_certified
+    assert (fitted.sql_promise.low >= 0.5) is is_certified
+
+
 def test_an_uncertified_top_of_zero_calls_nobody_sql() -> None:
     chosen, _ = world(500, seed=0)
     certified, y = world(500, seed=1)

@@ -96,6 +96,12 @@ def test_margins_that_part_the_outcomes_completely_stay_finite() -> None:
     assert np.isfinite(fitted.intercept)
 
 
+def test_margins_too_small_to_say_anything_keep_slope_one() -> None:
+    y = np.tile([0.0, 1.0], 500)  # the likeliest slope is without end; its evidence is next to none
+    fitted = fit_calibrator(1e-4 * (2 * y - 1), y, five_blocks(1000), is_time=False)
+    assert fitted.slope == pytest.approx(1, abs=0.01)
+
+
 def test_a_margin_that_never_varies_keeps_slope_one_and_gives_the_base_rate() -> None:
     y = np.tile([1.0, 0.0, 0.0, 0.0], 500)
     fitted = fit_calibrator(np.full(2000, 0.3), y, five_blocks(2000), is_time=False)

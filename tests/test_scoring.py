@@ -20,7 +20,7 @@ from propensity.learners.linear import CategoryTerm, NumberTerm
 from propensity.model import Learned, PropensityModel, rules_model
 from propensity.rules import Rules, build_rules
 from propensity.schema import Column, Schema, infer_schema, validate
-from propensity.scoring import Scores, check_degraded, score
+from propensity.scoring import Scores, check_degraded, predict, score
 
 KEPT = Promise(rate=0.6, certified=True, observed=0.7, low=0.61, n_leads=100, n_converted=70)
 BROKEN = Promise(rate=0.9, certified=False, observed=0.9, low=0.8, n_leads=50, n_converted=45)
@@ -193,6 +193,54 @@ def test_a_model_without_skill_lets_the_rules_answer(model: PropensityModel, rea
     assert set(scores.frame["fallback_reason"]) == {reason}
     assert scores.frame["band"].to_list() == ["SQL", "nurture", "nurture"]
     assert scores.n_degraded == 0
+
+
+AGED = replace(MODEL, facts={"data_end": "2026-01-01T00:00:00+00:00", "max_age_days": 180})
+
+
+@pytest.mark.parametrize(
+    ("as_of", "reason"),
+    [
+        ("2026-06-30T00:00:00Z", ""),  # 180 days after the data end
+        ("2026-06-30", ""),
+        ("2026-06-30T00:00:01Z", "STALE"),
+        ("2026-06-30T01:00:00+02:00", ""),
+        ("2025-01-01", ""),
+        ("", ""),
+    ],
+)
+def test_a_model_older_than_agreed_lets_the_rules_answer(as_of: str, reason: str) -> None:
+    assert set(score(leads(), model=AGED, as_of=as_of).frame["fallback_reason"]) == {reason}
+
+
+@pytest.mark.parametrize("fact", ["data_end", "max_age_days"])
+def test_a_model_of_unknown_age_is_never_stale(fact: str) -> None:
+    ageless = replace(AGED, facts={name: value for name, value in AGED.facts.items() if name != fact})
+    assert set(score(leads(), model=ageless, as_of="2099-01-01").frame["scored_by"]) == {"model"}
+
+
+def test_an_instant_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="as_of must be an ISO date or time.*got 'soon'"):
+        score(leads(), model=AGED, as_of="soon")
+
+
+def test_predict_gives_the_rows_of_score() -> None:
+    assert written(predict(leads(), model=MODEL, n_reasons=2)) == written(score(leads(), model=MODEL, n_reasons=2))
+
+
+def test_predict_without_a_model_asks_the_rules() -> None:
+    frame = predict(leads(), rules=sheet())
+    assert frame["band"].to_list() == ["SQL", "nurture", "nurture"]
+    assert set(frame["fallback_reason"]) == {"MODEL_MISSING"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"model": MODEL, "events": leads()}, "not available yet"), ({}, "needs a model or rules")],
+)
+def test_predict_says_what_it_cannot_do(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        predict(leads(), **given)
 
 
 def test_rules_alone_carry_their_own_version() -> None:

@@ -260,10 +260,13 @@ def run_train(options: argparse.Namespace) -> None:
             msg = f"--seed must be within 0 and {2**31 - 1}, got {options.seed}."
             raise InputError(msg)
         config = config.model_copy(update={"learner": config.learner.model_copy(update={"seed": options.seed})})
+    store = Store(folder=_store_folder(options.config))
+    if store.folder.exists() and not store.folder.is_dir():
+        msg = f"Cannot write to {store.folder}: it is a file, and models are kept in a folder of that name. Move it."
+        raise OutputError(msg)
     tables = read_tables(config)
     with _progress(quiet=options.json) as tell:
         result = train(tables, config, progress=tell)
-    store = Store(folder=_store_folder(options.config))
     version = result.model.version
     summary = training_summary(result)
     bundle = save_model(result.model, store.folder / "bundles" / version)

@@ -287,7 +287,7 @@ def invent_rows(encoder: Encoder, *, n_rows: int = N_CANARIES) -> np.ndarray:
     Returns
     -------
     array of float, shape (n_rows, n_features)
-        Numbers within the training range, any code, about one cell in ten missing. Always the same.
+        Numbers within the range the encoder keeps, any code, about one cell in ten missing. Always the same.
     """
     rng = np.random.default_rng(20)
     matrix = np.empty((n_rows, len(encoder.names)))

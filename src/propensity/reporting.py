@@ -251,7 +251,8 @@ def config_text(
     by_role: dict[str, list[Guess]] = {}
     for guess in guesses:
         by_role.setdefault(guess.role, []).append(guess)
-    sentinels = {g.column: [int(n) for n in g.missing] for g in guesses if g.missing}
+    # "*" stands for every column, so a column of that name has no words of its own.
+    sentinels = {g.column: [int(n) for n in g.missing] for g in guesses if g.missing and g.column != "*"}
     missing = "{" + ", ".join(
         [f'"*" = {_toml([*missing_words])}', *(f"{_toml(name)} = {_toml(words)}" for name, words in sentinels.items())]
     )
@@ -333,6 +334,6 @@ def _toml(value: object) -> str:
     Examples
     --------
     >>> print(_toml('a "b"'), _toml([1, 2.5, True]))
-    "a \\"b\\"" [1, 2.5, true]
+    "a \"b\"" [1, 2.5, true]
     """
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

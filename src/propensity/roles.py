@@ -24,6 +24,7 @@ from propensity.schema import (
     normalise_name,
     read_numbers,
     read_texts,
+    resolve_columns,
 )
 
 Role = Literal["id", "group", "target", "date", "fit", "behaviour", "ignore", "outcome"]
@@ -51,7 +52,10 @@ _PERSON: tuple[str, ...] = (
     "surname",
 )
 _PERSON += ("full name", "contact name", "lead name", "firstname", "lastname", "street", "address", "birth")
-_PERSON += ("birthday", "birthdate", "dob", "ip", "iban", "ssn", "passport", "linkedin", "twitter", "name")
+_PERSON += ("birthday", "birthdate", "dob", "iban", "ssn", "passport", "linkedin", "twitter", "name")
+# Whose name is no person's.
+_THINGS = {"campaign", "product", "form", "event", "plan", "course", "brand", "segment", "channel", "source", "city"}
+_THINGS |= {"country", "region"}
 _SENSITIVE: tuple[str, ...] = (
     "age",
     "gender",
@@ -66,8 +70,12 @@ _SENSITIVE: tuple[str, ...] = (
 _SENSITIVE += ("postcode", "zip", "postal", "zipcode", "pregnant", "citizenship")
 # What only a result, or people working the lead, can write. Alone enough to set a column aside.
 _OUTCOME_WORDS = {"won", "last", "stage", "disposition", "owner", "modified", "updated", "contacted", "rating"}
+_OUTCOME_WORDS |= {"latest"}
+# The same as CRMs write them in one word.
+_OUTCOME_WORDS |= {"lifecyclestage", "dealstage", "leadstage", "leadstatus", "lastcontacted", "lastactivitydate"}
+_OUTCOME_WORDS |= {"lastmodifieddate", "contactowner", "leadowner", "hubspotowner"}
 _OUTCOME_STARTS = ("converted", "disqualif", "invoice", "churn", "lost", "closed")
-_OUTCOME_PHRASES: tuple[str, ...] = ("is converted", "close date", "days to close", "opportunity id", "contract signed")
+_OUTCOME_PHRASES: tuple[str, ...] = ("is converted", "close date", "day to close", "opportunity id", "contract signed")
 _OUTCOME_PHRASES += ("became customer", "lead status", "lifecycle stage", "deal stage", "next step", "close reason")
 _OUTCOME_WHOLE = {"status", "statecode", "statuscode"}
 _BEHAVIOUR = {"visit", "view", "page", "click", "open", "session", "time", "spent", "duration", "download", "webinar"}
@@ -98,7 +106,18 @@ _BEHAVIOUR |= {
     "login",
     "quote",
 }
-_BEHAVIOUR |= {"brochure", "ebook", "whitepaper", "newsletter", "clicked", "opened", "viewed", "visited", "touch"}
+_BEHAVIOUR |= {
+    "pageview",
+    "brochure",
+    "ebook",
+    "whitepaper",
+    "newsletter",
+    "clicked",
+    "opened",
+    "viewed",
+    "visited",
+    "touch",
+}
 _SENIOR = ("chief", "ceo", "cto", "cfo", "cmo", "founder", "owner", "president", "vp", "director", "head")
 _SOURCES = ("referral", "reference", "partner", "webinar", "event", "organic")
 
@@ -185,8 +204,9 @@ def guess_roles(
     Raises
     ------
     InputError
-        A column the user named is absent.
+        A column the user named is absent, or two names are one after normalising.
     """
+    resolve_columns(leads.columns)
     named: dict[str, tuple[Role, str]] = {}
     for role in ("id", "target", "date", "group"):
         name = getattr(given, role)
@@ -344,6 +364,10 @@ def _personal(fact: _Facts) -> str:
     """Say which personal data a column holds; empty where none."""
     joined = f" {' '.join(fact.words)} "
     named = next((word for word in _PERSON if f" {word} " in joined), "")
+    if named == "name" and {*fact.words} & _THINGS:
+        named = ""
+    if not named and fact.words[-1:] == ("ip",):
+        named = "ip"
     is_measure = fact.is_number and len(fact.numbers) > 0 and float(np.abs(fact.numbers).max()) < 1e6
     if named and not is_measure and fact.n_levels > 2:
         return f"its name says {named}"
@@ -418,6 +442,8 @@ def propose_rules(
         if found:
             op, value, points, what = found
             name = f"{guess.column[:120]}: {what}"
+            if any(line["name"] == name for line in lines):  # long names that begin alike
+                name = f"{guess.column[:120]} ({len(lines) + 1}): {what}"
             lines.append(
                 {"name": name, "column": guess.column, "op": op, "value": value, "points": points, "group": guess.role}
             )

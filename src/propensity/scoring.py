@@ -162,7 +162,8 @@ def score(
         raise InputError(msg)
     judged = judge(leads, model)
     rows = judged.rows
-    reason = _fallback_reasons(rows, model, whole=fallback_reason)
+    stale = "STALE" if _is_stale(model, as_of) else ""
+    reason = _fallback_reasons(rows, model, whole=fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale)
     nameless = rows.fault == "NO_ID"
     by_rules = (reason != "") & ~nameless
     points = model.rules.score(leads.reset_index(drop=True).iloc[rows.position])
@@ -202,11 +203,25 @@ def score(
     )
 
 
+def _is_stale(model: PropensityModel, as_of: str) -> bool:
+    """Say whether scores are wanted for a day further from the training data than agreed."""
+    data_end, most = model.facts.get("data_end", ""), model.facts.get("max_age_days")
+    if not as_of or not data_end or most is None:
+        return False
+    try:
+        wanted = pd.Timestamp(as_of)
+    except ValueError as error:
+        msg = f"as_of must be an ISO date or time such as 2026-10-01T08:00Z, got {as_of[:40]!r}."
+        raise InputError(msg) from error
+    wanted = wanted.tz_localize("UTC") if wanted.tzinfo is None else wanted
+    return bool(wanted - pd.Timestamp(data_end) > pd.Timedelta(days=most))
+
+
 def _fallback_reasons(rows: LeadRows, model: PropensityModel, *, whole: str) -> np.ndarray:
     """Say for each row why the rules answer; empty where the model does."""
     expected = {column.name for column in model.schema.columns if column.filled >= EXPECTED_FILL}
     mismatch = "SIGNATURE_MISMATCH" if expected & {*rows.absent} else ""
-    for_all = whole or VERDICT_REASONS.get(model.verdict, "") or mismatch
+    for_all = whole or mismatch
     return np.where((rows.fault == "INVALID_ROW") & (for_all == ""), "INVALID_ROW", for_all).astype(object)
 
 

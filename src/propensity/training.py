@@ -190,6 +190,11 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         All that is wrong with columns or rows.
     """
     columns, words = config.columns, config.data.missing
+    for name in config.availability:
+        find_column(leads, name, key="availability")
+    for name in words:
+        if name != "*":
+            find_column(leads, name, key="data.missing")
     if columns.target is None:
         msg = "columns.target must name the column that says who converted. Run: propensity init LEADS --target COLUMN"
         raise InputError(msg)
@@ -209,7 +214,8 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     stamps = None
     if columns.date:
         date = find_column(leads, columns.date, key="columns.date")
-        stamps = parse_stamps(leads[date], timezone=config.data.timezone, name=str(date)).at
+        filled = read_texts(leads[date], missing=missing_words(words, str(date))).notna().to_numpy()
+        stamps = parse_stamps(leads[date].where(filled), timezone=config.data.timezone, name=str(date)).at
         known = stamps.notna().to_numpy()
         dropped["date_missing"] = int((~known).sum())
         leads, y, stamps = leads[known].reset_index(drop=True), y[known], stamps[known].reset_index(drop=True)
@@ -217,8 +223,15 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
             msg = f"Column {columns.date!r} (columns.date) is empty in every row. Name another, or take the line out."
             raise InputError(msg)
     schema, notes = infer_schema(leads, columns, availability=config.availability, missing=words)
-    beside = [name for name in (columns.target, columns.date, columns.group, config.evaluation.fold_column) if name]
-    rows = validate(leads, schema, also=beside)
+    beside = {
+        "columns.target": columns.target,
+        "columns.date": columns.date,
+        "columns.group": columns.group,
+        "evaluation.fold_column": config.evaluation.fold_column,
+    }
+    rows = validate(
+        leads, schema, also=[str(find_column(leads, name, key=key)) for key, name in beside.items() if name]
+    )
     dropped |= {"id_missing": rows.notes.get("missing_ids", 0), "identical": rows.notes.get("identical_rows", 0)}
     leads, y = leads.iloc[rows.position].reset_index(drop=True), y[rows.position]
     hashes = row_hashes(rows.read)
@@ -245,7 +258,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         dropped={name: n for name, n in dropped.items() if n},
         target=target.sentence,
         leads_per_week=None if stamps is None else _leads_per_week(stamps),
-        data_end="" if stamps is None else stamps.max().isoformat(),
+        data_end=_data_end(config, stamps),
         digest=content_digest(
             examples.read.assign(**{"target ": examples.y}),
             order=None if keys is None else [*keys.iloc[canonical]],
@@ -289,6 +302,15 @@ def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
         )
         raise InputError(msg)
     return pd.factorize(texts, sort=True)[0]
+
+
+def _data_end(config: Config, stamps: pd.Series | None) -> str:
+    """Give the instant up to which the data knows: as configured, else the newest stamp; empty without either."""
+    given = config.data.extracted_at
+    if given is not None:
+        written = pd.Series([given.isoformat()])
+        stamps = parse_stamps(written, timezone=config.data.timezone, name="data.extracted_at").at
+    return "" if stamps is None else str(stamps.max().isoformat())
 
 
 def _leads_per_week(stamps: pd.Series) -> float:
@@ -570,5 +592,9 @@ def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: 
             f"the top {config.agreement.uncertified_top:.0%} of leads are called SQL, marked uncertified."
             if config.agreement.policy == "promise"
             else "The precision of the SQL band that fits the capacity could not be certified."
+        )
+    if learned.bands.mql >= learned.bands.sql:
+        found.append(
+            "Every lead that would be MQL is SQL already: raise agreement.sql_precision to leave a band between."
         )
     return tuple(found)

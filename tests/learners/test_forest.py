@@ -423,3 +423,13 @@ def test_no_damaged_text_that_passes_the_check_kills_the_process() -> None:
         [sys.executable, "-c", LOADS], input=json.dumps(accepted), capture_output=True, text=True, check=False
     )
     assert (loaded.returncode, loaded.stdout) == (0, "alive\n"), loaded.stderr[-2000:]
+
+
+def test_forest_that_splits_missing_from_all_others_is_honest() -> None:
+    rng = np.random.default_rng(0)
+    column = rng.random(600)
+    y = (rng.random(600) < 0.5).astype(float)
+    column[y == 1] = np.where(rng.random(int(y.sum())) < 0.9, np.nan, column[y == 1])
+    forest = fit_forest(column[:, None], y, categorical=(), n_trees=3, max_depth=3, seed=0)
+    assert "inf" in forest.text
+    check_forest_text(forest.text, n_features=1)

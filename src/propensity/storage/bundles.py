@@ -7,8 +7,11 @@ import json
 import re
 from pathlib import Path
 
-from propensity.errors import BundleError
+import pandas as pd
+
+from propensity.errors import BundleError, InputError
 from propensity.model import SCHEMA_VERSION, PropensityModel, bundle_files, model_from_files, version_of
+from propensity.scoring import score
 from propensity.storage.writing import write_folder
 
 MAX_MANIFEST_BYTES = 2**20
@@ -43,6 +46,7 @@ def save_model(model: PropensityModel, path: str | Path) -> Path:
         msg = f"{path.name} exists and is no bundle; it is left alone. Name a new folder."
         raise BundleError(msg, fallback_reason="MODEL_MISSING")
     write_folder(path, bundle_files(model))
+    load_bundle(path)  # a bundle that does not load must be found now, not by the nightly job
     return path
 
 
@@ -64,7 +68,27 @@ def load_bundle(path: str | Path, *, expected_sha256: str = "") -> PropensityMod
     BundleError
         Absent, cut short, tampered with, or of another layout.
     """
-    path = Path(path)
+    try:
+        return _rehearsed(_verified(Path(path), expected_sha256=expected_sha256))
+    except OSError as error:
+        msg = f"The bundle cannot be read: {error.strerror or error}. Name a bundle folder."
+        raise BundleError(msg, fallback_reason="MODEL_MISSING") from error
+    # A manifest that fits edited files proves nothing of what is in them.
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, InputError) as error:
+        msg = f"The bundle's files do not fit together ({type(error).__name__}). Train again, or restore a copy."
+        raise BundleError(msg, fallback_reason="HASH_MISMATCH") from error
+
+
+def _rehearsed(model: PropensityModel) -> PropensityModel:
+    """Score two invented leads, one of them empty, so that a model that loads is one that scores."""
+    cells = {name: [None, "1"] for name in model.schema.names}
+    key = {} if model.schema.id is None else {model.schema.id: ["a", "b"]}
+    score(pd.DataFrame({**key, **cells}, index=[0, 1]), model=model)
+    return model
+
+
+def _verified(path: Path, *, expected_sha256: str) -> PropensityModel:
+    """Read a bundle whose files are those it was saved with."""
     manifest_path = path / "manifest.json"
     if not manifest_path.is_file():
         msg = f"{path} holds no model: manifest.json is missing. Name a bundle folder."
@@ -95,7 +119,7 @@ def _listed(manifest: bytes) -> dict[str, tuple[int, str]]:
         values = json.loads(manifest)
         found = {str(name): (int(file["size"]), str(file["sha256"])) for name, file in values["files"].items()}
         version = values["schema_version"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         msg = "manifest.json is not a bundle's manifest. Train again, or restore a copy."
         raise BundleError(msg, fallback_reason="HASH_MISMATCH") from error
     if version != SCHEMA_VERSION:

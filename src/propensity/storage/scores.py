@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from propensity.errors import InputError
 from propensity.storage.writing import check_writable, replacing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # A spreadsheet runs a text cell that starts like this (OWASP ASVS 1.2.10).
 _FORMULA = re.compile(r"^[=+\-@\t\r\0\uff1d\uff0b\uff0d\uff20]")
@@ -51,7 +55,9 @@ def write_scores(frame: pd.DataFrame, path: Path) -> None:
         if path.suffix.lower() == ".csv":
             neutralise(frame).to_csv(temporary, index=False, lineterminator="\n")
         else:
-            _with_structs(frame).to_parquet(temporary, index=False)
+            import pyarrow.parquet as pq
+
+            pq.write_table(_with_structs(frame), temporary)
 
 
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
@@ -76,11 +82,11 @@ def _safe_cell(value: object) -> object:
     return value
 
 
-def _with_structs(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_structs(frame: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
     names = [name for name in frame.columns if str(name).startswith("reason_")]
     cells = frame[names].to_numpy(dtype=object)
     structs = [[{"rank": i + 1, "text": text} for i, text in enumerate(row) if text] for row in cells]
-    of = pa.list_(pa.struct({"rank": pa.int64(), "text": pa.string()}))  # the same where no lead has a reason
-    return frame.assign(reasons=pd.Series(pd.array(structs, dtype=pd.ArrowDtype(of)), index=frame.index))
+    kind = pa.list_(pa.struct({"rank": pa.int64(), "text": pa.string()}))  # the same where no lead has a reason
+    return pa.Table.from_pandas(frame, preserve_index=False).append_column("reasons", pa.array(structs, type=kind))

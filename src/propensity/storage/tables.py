@@ -61,8 +61,8 @@ def read_leads(path: Path) -> Tables:
     except FileNotFoundError as error:
         msg = f"{path} does not exist. Name a CSV or Parquet file of leads."
         raise InputError(msg) from error
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror or error}."
+    except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
+        msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
         raise InputError(msg) from error
     if content[:4] == b"PAR1":
         return Tables(leads=_read_parquet(path), source=path.name)
@@ -89,20 +89,22 @@ def parse_csv(content: bytes, *, name: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame of str
-        Empty cells are empty text.
+        Empty cells are empty text, and so are those a row lacks at its end: spreadsheets leave them out.
 
     Raises
     ------
     InputError
-        Not a table, or its rows do not agree on their columns.
+        Not a table, or rows hold more cells than the header has names.
 
     Examples
     --------
     >>> parse_csv("id;job\n007;'chief'\n".encode("utf-16"), name="leads.csv").to_dict("records")
     [{'id': '007', 'job': "'chief'"}]
     """
+    csv.field_size_limit(2**31 - 1)
     encoding = sniff_encoding(content)
     text = content.decode(encoding, errors="replace").lstrip("\ufeff")
+    text = re.sub(r"\A\s*[\r\n]", "", text)  # blank lines above the header
     if not text.strip():
         msg = f"{name} is empty. Give a file with a header and rows."
         raise InputError(msg)
@@ -126,22 +128,13 @@ def parse_csv(content: bytes, *, name: str) -> pd.DataFrame:
 
 
 def _parse_text(text: str, delimiter: str, *, name: str) -> pd.DataFrame:
-    csv.field_size_limit(2**31 - 1)
     try:
         header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        # Names are given by position: pandas would silently rename the second of two equal ones.
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the header would be lost
-            frame = pd.read_csv(
-                io.StringIO(text, newline=""),
-                sep=delimiter,
-                header=0,
-                names=[*range(len(header))],
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                engine="c",
-            )
+        try:
+            frame = _read_cells(text, delimiter, width=len(header))
+        except pd.errors.ParserWarning:
+            header = [*header, ""]  # a delimiter that ends every row but the header; a cell there needs a name
+            frame = _read_cells(text, delimiter, width=len(header))
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, StopIteration, ValueError) as error:
         where = re.search(r"line (\d+)", str(error))
         row = f" (line {where.group(1)})" if where else ""
@@ -160,6 +153,28 @@ def _parse_text(text: str, delimiter: str, *, name: str) -> pd.DataFrame:
         msg = f"{name} has a column with values but no name (column {list(frame.columns).index('') + 1}). Name it."
         raise InputError(msg)
     return frame
+
+
+def _read_cells(text: str, delimiter: str, *, width: int) -> pd.DataFrame:
+    """Read every cell as text, columns named by position: pandas would rename the second of two equal names.
+
+    Raises
+    ------
+    ParserWarning, ParserError
+        Rows hold more cells than `width`: pandas would drop them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the width would be lost
+        return pd.read_csv(
+            io.StringIO(text, newline=""),
+            sep=delimiter,
+            header=0,
+            names=[*range(width)],
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            engine="c",
+        )
 
 
 def _refuse_other_delimiter(frame: pd.DataFrame, delimiter: str, *, name: str) -> None:
@@ -258,7 +273,14 @@ def _read_parquet(source: Path | io.BytesIO) -> pd.DataFrame:
 
     what = source.name if isinstance(source, Path) else "the file"
     try:
-        return pd.read_parquet(source)
+        frame = pd.read_parquet(source)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         msg = f"{what} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
         raise InputError(msg) from error
+    # A lead's id is often the index of the frame that was written.
+    frame = frame.reset_index(level=[name for name in frame.index.names if name is not None])
+    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    if frame.shape[1] == 0:
+        msg = f"{what} holds no column. Give Parquet with at least an id and a feature."
+        raise InputError(msg)
+    return frame.reset_index(drop=True)

@@ -95,10 +95,16 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)) / "old"
-            path.rename(old)
-            temporary.rename(path)
-            shutil.rmtree(old.parent)
+            aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            try:
+                path.rename(aside / "old")
+                try:
+                    temporary.rename(path)
+                except OSError:
+                    (aside / "old").rename(path)
+                    raise
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
         else:
             temporary.rename(path)
         temporary = None
@@ -133,12 +139,18 @@ def holding(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            msg = f"Another run is writing {path.name}. Wait for it, or name another output."
-            raise LockedError(msg) from error
+            raise _locked(path) from error
+        # A run that ended between the two steps above took its lock file along: what is held now is no one's lock.
+        if not lock.exists() or not os.path.samestat(os.fstat(handle.fileno()), lock.stat()):
+            raise _locked(path)
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> LockedError:
+    return LockedError(f"Another run is writing {path.name}. Wait for it, or name another output.")
 
 
 def _sync_folder(folder: Path) -> None:
