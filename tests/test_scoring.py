@@ -220,7 +220,7 @@ def test_a_model_of_unknown_age_is_never_stale(fact: str) -> None:
 
 
 def test_an_instant_that_is_none_is_refused() -> None:
-    with pytest.raises(InputError, match="as_of must be an ISO date or time.*got 'soon'"):
+    with pytest.raises(InputError, match=r"as_of must be an ISO date or time.*got 'soon'"):
         score(leads(), model=AGED, as_of="soon")
 
 
@@ -470,3 +470,10 @@ def test_how_a_table_is_written_changes_no_score(wide_model: PropensityModel, ch
     fresh = wide_leads(60, seed=5).drop(columns="Won")
     changed = score(SAME[change](fresh), model=wide_model, n_reasons=0)
     assert written(changed) == written(score(fresh, model=wide_model, n_reasons=0))
+
+
+def test_id_column_named_like_a_score_column_is_refused_before_it_is_overwritten() -> None:
+    schema = Schema(columns=(), id="points", missing=("",))
+    model = rules_model(build_rules(RulesConfig(), missing={"*": [""]}), schema)
+    with pytest.raises(InputError, match="Rename it"):
+        score(pd.DataFrame({"points": ["a"]}), model=model)

@@ -454,8 +454,15 @@ def test_a_capacity_is_kept_and_its_precision_may_stay_uncertified() -> None:
     assert learned.bands.sql_share * (learned.bands.leads_per_week or 0) < 1
 
 
+def test_a_precision_so_low_that_it_leaves_no_mql_is_said() -> None:
+    modest = run(leads(), config(agreement={"sql_precision": 0.05}))
+    assert modest.model.learned is not None
+    assert modest.model.learned.bands.mql_share == 0
+    assert any("Every lead that would be MQL is SQL already" in sentence for sentence in modest.warnings)
+
+
 def test_a_certified_promise_needs_no_warning() -> None:
-    certified = run(leads(2000, strength=2.0), config(agreement={"sql_precision": 0.5}))
+    certified = run(leads(2000, strength=2.0), config(agreement={"sql_precision": 0.75}))
     assert certified.model.learned is not None
     assert certified.model.learned.bands.sql_promise.certified
     assert certified.warnings == ()

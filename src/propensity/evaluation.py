@@ -136,11 +136,13 @@ class Evaluation:
         """
         y, p = self.test.y, self.test.probability
         bins = equal_mass_bins(p)
-        drawn = np.random.default_rng(0).random((500, len(p))) < p
+        size = np.bincount(bins)
+        rng = np.random.default_rng(0)
+        drawn = np.array([np.bincount(bins, weights=rng.random(len(p)) < p) for _ in range(500)])
         records = []
         for b in np.unique(bins):
             inside = bins == b
-            low, high = np.quantile(drawn[:, inside].mean(axis=1), [0.025, 0.975])
+            low, high = np.quantile(drawn[:, b] / size[b], [0.025, 0.975])
             records.append(
                 {
                     "probability": p[inside].mean(),

@@ -52,7 +52,7 @@ _PERSON: tuple[str, ...] = (
     "surname",
 )
 _PERSON += ("full name", "contact name", "lead name", "firstname", "lastname", "street", "address", "birth")
-_PERSON += ("birthday", "birthdate", "dob", "iban", "ssn", "passport", "linkedin", "twitter", "name")
+_PERSON += ("birthday", "birthdate", "dob", "iban", "ssn", "passport", "linkedin", "linked in", "twitter", "name")
 # Whose name is no person's.
 _THINGS = {"campaign", "product", "form", "event", "plan", "course", "brand", "segment", "channel", "source", "city"}
 _THINGS |= {"country", "region"}
@@ -375,8 +375,8 @@ def _personal(fact: _Facts) -> str:
         return ""
     for what, pattern in (
         ("e-mail addresses", _EMAIL),
+        ("IP addresses", _IP),  # before phone numbers, whose digits may stand between dots too
         ("phone numbers", _PHONE),
-        ("IP addresses", _IP),
         ("bank accounts", _IBAN),
         ("addresses of visited pages", _URL_QUERY),
     ):

@@ -15,7 +15,7 @@ from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
 from propensity.model import PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
-from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, Schema, partition
+from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, Schema, normalise_name, partition
 
 N_REASONS = 4
 MAX_REASONS = 20
@@ -115,7 +115,7 @@ def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
     -------
     Judged
     """
-    rows = partition(leads, model.schema)
+    rows = partition(leads, model.schema, also=_sheet_columns(leads, model))
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
         return Judged(rows=rows, matrix=None, probability=np.full(len(rows.ids), np.nan), explanation=None)
@@ -124,6 +124,14 @@ def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
     contributions, base = learned.blend.contributions(matrix)
     explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
     return Judged(rows=rows, matrix=matrix, probability=probability, explanation=explanation)
+
+
+def _sheet_columns(leads: pd.DataFrame, model: PropensityModel) -> list[str]:
+    """Name the columns that only the points sheet reads: rows of one id must agree in them too."""
+    known = {normalise_name(name) for name in model.schema.names}
+    there = {normalise_name(name) for name in leads.columns}
+    read = {normalise_name(rule.column): rule.column for rule in model.rules.rules}
+    return [column for name, column in read.items() if name in there - known]
 
 
 def score(
@@ -160,10 +168,16 @@ def score(
     if not 0 <= n_reasons <= MAX_REASONS:
         msg = f"reasons must be within 0 and {MAX_REASONS}, got {n_reasons}."
         raise InputError(msg)
+    if model.schema.id in {*SCORE_COLUMNS, "model_version"}:
+        msg = (
+            f"The id column is called {model.schema.id!r}, as a score column is. Rename it in the file and the config."
+        )
+        raise InputError(msg)
     judged = judge(leads, model)
     rows = judged.rows
     stale = "STALE" if _is_stale(model, as_of) else ""
-    reason = _fallback_reasons(rows, model, whole=fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale)
+    whole = fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale
+    reason = _fallback_reasons(rows, model, whole=whole)
     nameless = rows.fault == "NO_ID"
     by_rules = (reason != "") & ~nameless
     points = model.rules.score(leads.reset_index(drop=True).iloc[rows.position])

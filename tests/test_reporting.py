@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
+
+from propensity.config import MISSING_WORDS, Config, parse_config
+from propensity.evaluation import HEADERS
+from propensity.reporting import (
+    VERDICTS,
+    band_lines,
+    config_text,
+    model_card,
+    training_json,
+    training_summary,
+)
+from propensity.roles import Given, Guess, guess_roles, propose_rules
+from propensity.schema import Tables, normalise_name
+from propensity.synthetic import World, invent_leads
+from propensity.training import TrainingRun, train
+
+FIT = ["Job title", "Industry", "Employees", "Country", "Lead source"]
+BEHAVIOUR = ["Pages viewed", "Pricing page visits", "Emails clicked", "Demo requested", "Days since visit"]
+RULE = {"name": "asked for a demo", "column": "Demo requested", "value": "yes", "points": 30}
+STORED = {"name": "lead-propensity", "version": "1", "alias": "champion", "uri": "models:/x/1", "path": "models/x"}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return invent_leads(n_history=1200, n_new=5)
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return parse_config(
+        {
+            "data": {"leads": "leads.csv"},
+            "columns": {"id": "Lead ID", "target": "Converted", "date": "Created", "fit": FIT, "behaviour": BEHAVIOUR},
+            "availability": {"Country": "outcome"},
+            "evaluation": {"origins": 1},
+            "learner": {"max_trees": 20, "max_depth": 3},
+            "rules": {"points": [RULE]},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(world: World, config: Config) -> TrainingRun:
+    with threadpool_limits(1):  # threads that wait for each other cost more than they save on so few leads
+        return train(Tables(leads=world.history), config)
+
+
+@pytest.fixture(scope="module")
+def run_without_model(world: World, config: Config) -> TrainingRun:
+    return train(Tables(leads=world.history.head(100)), config)
+
+
+def judged(run: TrainingRun, **changes: Any) -> TrainingRun:
+    return replace(run, model=replace(run.model, **changes))
+
+
+def with_share(run: TrainingRun, share: float) -> TrainingRun:
+    learned = run.model.learned
+    assert learned is not None
+    recipe = replace(learned.blend.recipe, forest_share=share, n_trees=20)
+    return judged(run, learned=replace(learned, blend=replace(learned.blend, recipe=recipe)))
+
+
+def with_bands(run: TrainingRun, *, is_certified: bool, leads_per_week: float | None) -> TrainingRun:
+    learned = run.model.learned
+    assert learned is not None
+    sql = replace(learned.bands.sql_promise, certified=is_certified, rate=0.3, observed=0.35, low=0.31)
+    bands = replace(learned.bands, sql_promise=sql, sql_share=0.05, leads_per_week=leads_per_week)
+    return judged(run, learned=replace(learned, bands=bands))
+
+
+# --- what training did, in words
+
+
+def test_a_summary_says_how_many_leads_there_were_and_what_converted_means(run: TrainingRun, world: World) -> None:
+    n = int((world.history["Converted"] == "Yes").sum())
+    first, second, *_ = training_summary(run)
+    assert first == f"Leads      1,200 with a known outcome, {n} converted ({n / 1200:.1%})"
+    assert second.strip() == "'yes' means converted, 'no' means not"
+
+
+def test_a_summary_compares_the_model_with_the_points_sheet_and_a_random_split(run: TrainingRun) -> None:
+    evaluation = run.evaluation
+    assert evaluation is not None
+    assert evaluation.rules is not None
+    assert evaluation.random is not None
+    lines = training_summary(run)
+    assert f"{HEADERS['time']}, then refitted on all rows." in lines
+    for name, measured in (
+        ("model   ", evaluation.headline),
+        ("points sheet, same leads", evaluation.rules),
+        ("model on a random split", evaluation.random),
+    ):
+        (line,) = (line for line in lines if line.startswith(name))
+        auc, loss = measured.metrics["auc"], measured.metrics["log_loss"]
+        assert f" {auc.value:.3f} ({auc.low:.3f}-{auc.high:.3f}) " in line
+        assert f" {loss.value:.4f} " in line
+    text = "\n".join(lines)
+    assert f"Test leads {evaluation.headline.n_rows:,}, base rate {evaluation.headline.base_rate:.1%}" in text
+    assert "Smaller log loss is better" in text
+    assert "the first line is the one to believe" in text
+
+
+def test_a_summary_counts_what_was_not_used(run: TrainingRun) -> None:
+    assert "not used:" not in "\n".join(training_summary(run))
+    dropped = replace(run, data={**run.data, "dropped": {"target_missing": 1234, "identical": 2}})
+    assert "           not used: target missing 1,234, identical 2" in training_summary(dropped)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.0, "logistic regression alone: boosted trees did not beat it in block after block"),
+        (0.3, "30% 20 boosted trees, 70% logistic regression"),
+        (1.0, "20 boosted trees"),
+    ],
+)
+def test_a_summary_names_the_learner(run: TrainingRun, share: float, words: str) -> None:
+    assert f"Learner    {words}" in training_summary(with_share(run, share))
+
+
+@pytest.mark.parametrize("verdict", ["skill", "no_skill"])
+def test_a_summary_ends_with_the_verdict_and_what_to_note(run: TrainingRun, verdict: str) -> None:
+    lines = training_summary(replace(judged(run, verdict=verdict), warnings=("First.", "Second.")))
+    assert lines[-5:] == [VERDICTS[verdict], "", "Please note", "  - First.", "  - Second."]
+    assert training_summary(replace(run, warnings=()))[-1] == VERDICTS["skill"]
+
+
+def test_too_few_conversions_are_said_without_figures(run_without_model: TrainingRun) -> None:
+    text = "\n".join(training_summary(run_without_model))
+    assert VERDICTS["rules_only"] in text
+    assert "AUC" not in text
+    assert "a model needs at least 40 that did and 40 that did not" in text
+
+
+@pytest.mark.parametrize(
+    ("leads_per_week", "volume"), [(40.0, "about 2.0 a week (5.0%)"), (None, "about 50 of 1,000 leads (5.0%)")]
+)
+@pytest.mark.parametrize(("is_certified", "stand"), [(True, "certified"), (False, "NOT CERTIFIED")])
+def test_a_band_says_its_volume_its_promise_and_what_it_held(
+    run: TrainingRun, leads_per_week: float | None, volume: str, is_certified: bool, stand: str
+) -> None:
+    learned = with_bands(run, is_certified=is_certified, leads_per_week=leads_per_week).model.learned
+    assert learned is not None
+    assert run.evaluation is not None
+    head, threshold, promise, held, *mql = band_lines(learned.bands, run.evaluation)
+    assert head == "Bands"
+    assert threshold == f"  SQL      probability >= {learned.bands.sql:.4f}: {volume}"
+    assert promise.strip() == f"promise: 30% convert - {stand} (observed 35.0%, at least 31.0%)"
+    tested = run.evaluation.bands().iloc[0]
+    assert held.strip().startswith(f"on the test leads: {tested['leads']} leads, converted {tested['rate']:.1%}")
+    assert mql[0].startswith("  MQL      probability >= ")
+
+
+def test_a_band_that_held_no_test_lead_says_none(run: TrainingRun) -> None:
+    learned, evaluation = run.model.learned, run.evaluation
+    assert learned is not None
+    assert evaluation is not None
+    band = evaluation.test.band.copy()
+    band[:] = "nurture"
+    lines = band_lines(learned.bands, replace(evaluation, test=replace(evaluation.test, band=band)))
+    assert sum("on the test leads: 0 leads, converted none" in line for line in lines) == 2
+
+
+def test_the_json_of_a_run_holds_the_agreed_keys(run: TrainingRun) -> None:
+    values = json.loads(json.dumps(training_json(run, STORED), allow_nan=False))
+    assert [*values] == ["model", "data", "audit", "learner", "metrics", "thresholds", "verdict", "warnings"]
+    assert values["model"] == STORED
+    assert {*values["data"]} == {"rows", "positives", "base_rate", "matured", "dropped"}
+    assert {*values["audit"][0]} == {"column", "role", "verdict", "evidence", "price"}
+    assert {*values["metrics"]} == {"time", "random", "rules"}
+    figures = {"auc", "average_precision", "log_loss", "constant_log_loss", "brier", "ece", "lift_at_10"}
+    for name in figures:
+        assert {*values["metrics"]["time"][name]} >= {"value", "low", "high"}
+    assert {*values["thresholds"]} == {"mql", "sql", "policy", "certified", "promise"}
+    assert values["verdict"] == "skill"
+
+
+def test_the_json_of_a_run_without_a_model_is_whole_too(run_without_model: TrainingRun) -> None:
+    values = json.loads(json.dumps(training_json(run_without_model, STORED), allow_nan=False))
+    assert (values["learner"], values["metrics"], values["thresholds"]) == ({}, {}, {})
+    assert values["verdict"] == "rules_only"
+
+
+# --- the model card
+
+
+def test_the_card_holds_no_value_of_a_lead(run: TrainingRun, world: World) -> None:
+    card = run.model.card
+    assert "| Industry | fit | category |" in card
+    for name in ("Lead ID", "Email", "First name", "Job title", "Industry", "Country", "Lead source", "Lead status"):
+        for value in world.history[name].unique():
+            # "Student", say: no word of the card itself.
+            assert not re.search(rf"\b{re.escape(str(value))}\b", card), (name, value)
+
+
+def test_the_card_says_what_the_model_is_for_and_who_decides(run: TrainingRun) -> None:
+    assert "Human review is required." in run.model.card
+    assert "Not for: pricing, credit, insurance, hiring" in run.model.card
+    assert VERDICTS["skill"] in run.model.card
+    assert "\n- Lead status: named nowhere in [columns]\n" in run.model.card
+
+
+def test_the_card_of_rules_alone_has_no_figures(run_without_model: TrainingRun) -> None:
+    assert VERDICTS["rules_only"] in run_without_model.model.card
+    assert "## Evaluation" not in run_without_model.model.card
+    assert "## Bands" not in run_without_model.model.card
+
+
+def test_a_column_name_cannot_break_out_of_its_cell(run: TrainingRun) -> None:
+    column = replace(run.model.schema.columns[0], name="a|b\n## Use\n" + "x" * 500)
+    schema = replace(run.model.schema, columns=(column,))
+    audit = [{"column": "c|d\n# Title", "verdict": "UNUSED", "evidence": "named\nnowhere"}]
+    card = model_card(replace(run.model, schema=schema), None, audit)
+    assert "| a\\|b ## Use xxx" in card
+    assert "\n- c\\|d # Title: named nowhere\n" in card
+    assert card.count("\n## Use\n") == 1
+
+
+# --- the config that is written for a person to correct
+
+
+def parsed(text: str) -> Config:
+    return parse_config(tomllib.loads(text))
+
+
+def written(
+    guesses: Sequence[Guess], rules: Sequence[dict[str, Any]] = (), *, positive: str | None = None, leads: str = "l.csv"
+) -> Config:
+    text = config_text(
+        guesses,
+        rules,
+        leads=leads,
+        positive=positive,
+        base_rate=0.1,
+        is_ordered=False,
+        missing_words=MISSING_WORDS,
+    )
+    return parsed(text)
+
+
+NASTY = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]),
+        st.sampled_from("\"'\\#=[]{}*,.\n\r\t\0\x1b\x7f\x80\u2028\ufeff"),
+    ),
+    min_size=1,
+    max_size=30,
+)
+ROLES = ["id", "group", "target", "date", "fit", "behaviour", "ignore", "outcome"]
+
+
+@given(names=st.lists(NASTY, unique_by=normalise_name, min_size=8, max_size=12), positive=NASTY, leads=NASTY)
+def test_whatever_columns_are_called_the_config_reads_back_as_it_was_guessed(
+    names: list[str], positive: str, leads: str
+) -> None:
+    roles: list[Any] = [ROLES[i] if i < len(ROLES) else ("fit", "behaviour")[i % 2] for i in range(len(names))]
+    guesses = [
+        Guess(
+            column=name,
+            role=role,
+            reason="because",
+            is_count=role == "behaviour",
+            is_sensitive=role == "fit",
+            missing=(999.0, -1.0) if role == "behaviour" else (),
+        )
+        for name, role in zip(names, roles, strict=True)
+    ]
+    rules = [{"name": f"{name}: yes", "column": name, "op": "==", "value": name, "points": 5} for name in names]
+    config = written(guesses, rules, positive=positive, leads=leads)
+    by_role = {role: [name for name, own in zip(names, roles, strict=True) if own == role] for role in ROLES}
+    columns = config.columns
+    assert config.data.leads == leads
+    assert [columns.id, columns.group, columns.target, columns.date] == names[:4]
+    assert columns.positive == positive
+    assert columns.fit == tuple(by_role["fit"])
+    # What is set aside stays among the columns, so that one line brings it back.
+    assert columns.behaviour == tuple(by_role["behaviour"] + by_role["outcome"])
+    assert columns.ignore == tuple(by_role["ignore"])
+    assert columns.count == tuple(by_role["behaviour"])
+    assert config.availability == dict.fromkeys(by_role["outcome"], "outcome")
+    assert config.data.missing == {"*": MISSING_WORDS} | {
+        name: (999, -1) for name in by_role["behaviour"] if name != "*"
+    }
+    assert [(rule.column, rule.value) for rule in config.rules.points] == [(name, name) for name in names]
+
+
+def test_what_is_guessed_of_invented_leads_is_a_config_that_trains(world: World) -> None:
+    missing = {"*": MISSING_WORDS}
+    guesses = guess_roles(world.history, Given(), missing=missing)
+    config = written(guesses, propose_rules(world.history, guesses, missing=missing), positive="yes")
+    assert (config.columns.id, config.columns.target, config.columns.date) == ("Lead ID", "Converted", "Created")
+    assert config.availability == {"Lead status": "outcome"}
+    assert {"Email", "First name"} <= {*config.columns.ignore}
+    assert config.agreement.sql_precision == 0.3  # three times the base rate of 0.1
+    most = sum(rule.points for rule in config.rules.points if rule.points > 0)
+    assert (config.rules.mql, config.rules.sql) == (round(0.4 * most), round(0.7 * most))
+
+
+def test_a_file_with_nothing_to_use_still_gives_a_config() -> None:
+    guesses = [Guess(column="a", role="ignore", reason="empty")]
+    text = config_text(
+        guesses, [], leads="l.csv", positive=None, base_rate=None, is_ordered=True, missing_words=MISSING_WORDS
+    )
+    config = parsed(text)
+    assert (config.columns.fit, config.columns.behaviour, config.columns.ignore) == ((), (), ("a",))
+    assert config.columns.ordered
+    assert config.agreement.sql_precision is None
+
+
+def test_each_guess_is_explained_beside_its_column() -> None:
+    guesses = [
+        Guess(column="Email", role="ignore", reason="personal data: e-mail addresses"),
+        Guess(column="Age", role="fit", reason="what the lead is", is_sensitive=True),
+        Guess(column="Won", role="target", reason="by its name"),
+        Guess(column="Status", role="outcome", reason="its name says it is written after the fact (status)"),
+    ]
+    text = config_text(
+        guesses, [], leads="l.csv", positive="1", base_rate=0.1, is_ordered=False, missing_words=MISSING_WORDS
+    )
+    lines = [line.strip() for line in text.splitlines()]
+    assert '"Email",  # personal data: e-mail addresses' in lines
+    assert '"Age",  # sensitive: near a protected trait, watch it' in lines
+    assert 'target = "Won"  # by its name' in lines
+    assert '"Status",  # set aside below' in lines
+    assert '"Status" = "outcome"  # its name says it is written after the fact (status)' in lines
