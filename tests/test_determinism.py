@@ -70,7 +70,7 @@ def config() -> Config:
 
 @pytest.fixture(scope="module")
 def leads() -> pd.DataFrame:
-    """Leads that convert with some visits, not few and not many, in middling companies: a line cannot tell, trees can."""
+    """Leads of middling companies with some visits, not many, convert: a line cannot tell, trees can."""
     rng = np.random.default_rng(3)
     n = 1500
     visits, size = rng.integers(0, 10, n), rng.integers(1, 500, n)

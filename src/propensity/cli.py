@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime as dt
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -315,7 +316,7 @@ def run_score(options: argparse.Namespace) -> None:
         scores = score(
             tables.leads,
             model=model,
-            as_of=_as_of(options.as_of, config) or _newest_date(tables.leads, model, config),
+            as_of=_as_of(options.as_of) or _newest_date(tables.leads, model, config),
             n_reasons=options.reasons,
             fallback_reason=fallback,
         )
@@ -438,11 +439,25 @@ def _find_model(options: argparse.Namespace, config: Config | None) -> tuple[Pro
             raise InputError(msg)
         return load_model(source, store=store), "", ""
     except (BundleError, RegistryError) as error:
+        newest = None if options.model or config is None else _newest_without_skill(config, store)
+        if newest is not None:
+            return newest, "", ""
         reason = error.fallback_reason if isinstance(error, BundleError) else "REGISTRY_UNAVAILABLE"
         if config is None:
             msg = f"{error} There is no {options.config} either to take rules from."
             raise InputError(msg) from error
         return _rules_alone(config), reason, str(error)
+
+
+def _newest_without_skill(config: Config, store: Store) -> PropensityModel | None:
+    """Give the newest version where none is champion because it has no skill: its rules know the history."""
+    from propensity.registry import load_model
+
+    try:
+        model = load_model(f"models:/{config.registry.name}/latest", store=store)
+    except (BundleError, RegistryError):
+        return None
+    return None if model.verdict == "skill" else model
 
 
 def _rules_alone(config: Config) -> PropensityModel:
@@ -464,18 +479,14 @@ def _optional_config(options: argparse.Namespace) -> Config | None:
     return load_config(options.config)
 
 
-def _as_of(text: str, config: Config | None) -> str:
+def _as_of(text: str) -> str:
     """Give the instant a person named, as they wrote it, once it reads as one."""
-    import pandas as pd
-
-    from propensity.asof import parse_stamps
-
-    if text:
-        try:
-            parse_stamps(pd.Series([text]), timezone=config.data.timezone if config else "UTC", name="--as-of")
-        except InputError as error:
-            msg = f"--as-of must be a date or a time such as 2026-10-01 or 2026-10-01T08:00Z, got {text[:40]!r}."
-            raise InputError(msg) from error
+    try:
+        if text:
+            dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        msg = f"--as-of must be a date or a time such as 2026-10-01 or 2026-10-01T08:00Z, got {text[:40]!r}."
+        raise InputError(msg) from error
     return text
 
 

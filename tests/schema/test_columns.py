@@ -165,3 +165,10 @@ def test_a_schema_survives_json() -> None:
     columns = ColumnsConfig(id="Lead Number", fit=("Industry",), behaviour=("Visits",))
     schema, _ = infer_schema(LEADS, columns, availability={}, missing={"*": ["Select"]})
     assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+
+
+def test_missing_column_of_a_file_without_header_shows_no_value_of_a_lead() -> None:
+    frame = pd.DataFrame([["b", "2"]], columns=["ana@example.com", "17"])
+    with pytest.raises(InputError, match="holds values, not names") as raised:
+        find_column(frame, "Converted", key="columns.target")
+    assert "ana" not in str(raised.value)

@@ -180,8 +180,8 @@ def load_model(source: str | Path, *, store: Store | None = None) -> PropensityM
     Parameters
     ----------
     source : str or Path
-        A bundle directory, a downloaded model folder, ``models:/name@alias``, ``models:/name/version`` or
-        ``runs:/id/model``.
+        A bundle directory, a downloaded model folder, ``models:/name@alias``, ``models:/name/version``,
+        ``models:/name/latest`` or ``runs:/id/model``.
     store : Store or None
         Where names are looked up; None: the folder ``models`` here.
 
@@ -211,17 +211,22 @@ def load_model(source: str | Path, *, store: Store | None = None) -> PropensityM
             expected = ""
             if text.startswith("models:/"):
                 name, _, rest = text.removeprefix("models:/").partition("@" if "@" in text else "/")
-                found = (
-                    client.get_model_version_by_alias(name, rest)
-                    if "@" in text
-                    else client.get_model_version(name, rest)
-                )
+                found = _find_version(client, name, rest, is_alias="@" in text)
                 expected = found.tags.get("manifest_sha256", "")
                 text = f"models:/{name}/{found.version}"
             fetched = mlflow.artifacts.download_artifacts(artifact_uri=f"{text}/{BUNDLE}", dst_path=scratch)
         return load_bundle(fetched, expected_sha256=expected)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _find_version(client: Any, name: str, rest: str, *, is_alias: bool) -> Any:
+    if is_alias:
+        return client.get_model_version_by_alias(name, rest)
+    if rest != "latest":
+        return client.get_model_version(name, rest)
+    client.get_registered_model(name)  # an unknown name is said so, not searched for
+    return max(client.search_model_versions(f"name='{name}'"), key=lambda version: int(version.version))
 
 
 def champion_uri(name: str) -> str:

@@ -38,8 +38,6 @@ _WORD_NUMBERS = {"true": 1.0, "false": 0.0} | {
 }
 # A whole number as tools write it that keep a column with gaps as floats.
 _WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$")
-# Beyond this a float no longer holds every whole number.
-_MAX_WHOLE = 2.0**53
 
 
 def normalise_name(name: object) -> str:
@@ -71,7 +69,7 @@ def canonical_text(value: object) -> str | None:
         number = float(value)
         if math.isnan(number):
             return None
-        return str(int(number)) if number.is_integer() and abs(number) <= _MAX_WHOLE else repr(number)
+        value = repr(number)
     text = normalise_name(value)
     whole = _WHOLE.match(text)
     if whole:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,12 +12,14 @@ import numpy as np
 import pandas as pd
 
 from propensity.errors import InputError
-from propensity.schema.cells import count_texts, missing_words, normalise_name, read_numbers, read_texts
+from propensity.schema.cells import count_texts, missing_words, normalise_name, parse_number, read_numbers, read_texts
 
 if TYPE_CHECKING:
     from propensity.config import Availability, ColumnsConfig, Family
 
 Kind = Literal["number", "category"]
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 
 # A column is a number when at least this share of its filled cells reads as one.
 NUMBER_SHARE = 0.99
@@ -137,6 +140,10 @@ def find_column(frame: pd.DataFrame, name: str, *, key: str) -> object:
     names = resolve_columns(frame.columns)
     if normalise_name(name) in names:
         return names[normalise_name(name)]
+    if any("@" in found or parse_number(found) is not None or _DATE.match(found) for found in names):
+        # Without a header the names are some lead's values, and must not be shown.
+        msg = f"{key} names {name[:80]!r}, but the first line of the file holds values, not names. Add a header."
+        raise InputError(msg)
     near = difflib.get_close_matches(normalise_name(name), list(names), n=3)
     hint = f"Did you mean {', '.join(repr(str(names[n])) for n in near)}?" if near else ""
     shown = ", ".join(str(column)[:40] for column in list(frame.columns)[:12])
