@@ -145,19 +145,23 @@ def band_lines(bands: Bands, evaluation: Evaluation) -> list[str]:
     """Word the two thresholds, what they promise and what they held on the test leads."""
     held = {row["band"]: row for row in evaluation.bands().to_dict("records")}
     lines = ["Bands"]
-    for band, threshold, share, promise, verb in (
-        (SQL, bands.sql, bands.sql_share, bands.sql_promise, "convert"),
-        (MQL, bands.mql, bands.mql_share, bands.mql_promise, "of all conversions are in MQL or SQL"),
+    for band, threshold, share, promise, verb, unit in (
+        (SQL, bands.sql, bands.sql_share, bands.sql_promise, "convert", "leads"),
+        (MQL, bands.mql, bands.mql_share, bands.mql_promise, "of all conversions are in MQL or SQL", "conversions"),
     ):
         weekly = _weekly(share, bands)
         volume = f"{weekly:,.1f} a week" if weekly is not None else f"{1000 * share:,.0f} of 1,000 leads"
-        stand = "certified" if promise.certified else "NOT CERTIFIED"
+        # The lower bound belongs to a threshold that passed its test; beside one that did not it would look like one.
+        stand = (
+            f"certified (observed {promise.observed:.1%}, at least {promise.low:.1%})"
+            if promise.certified
+            else f"NOT CERTIFIED (observed {promise.observed:.1%} on {promise.n_leads:,} {unit})"
+        )
         tested = held[band]
         found = f"{tested['rate']:.1%} ({tested['low']:.1%}-{tested['high']:.1%})" if tested["leads"] else "none"
         lines += [
             f"  {band}      probability >= {threshold:.4f}: about {volume} ({share:.1%})",
-            f"           promise: {promise.rate:.0%} {verb} - {stand} "
-            f"(observed {promise.observed:.1%}, at least {promise.low:.1%})",
+            f"           promise: {promise.rate:.0%} {verb} - {stand}",
             f"           on the test leads: {tested['leads']:,} leads, converted {found}",
         ]
     return lines
