@@ -440,3 +440,11 @@ def test_rules_of_long_names_that_begin_alike_have_names_of_their_own() -> None:
     lines = proposed({f"{'visits ' * 70}{i}": count() for i in range(3)})
     sheet = RulesConfig.model_validate({"points": lines, "groups": {"behaviour": {"family": "behaviour"}}})
     assert len({rule.name for rule in sheet.points}) == 3
+
+
+def test_a_column_filled_for_one_outcome_only_is_set_aside() -> None:
+    won = outcome() == "1"
+    columns = {"Deal size": np.where(won, "12", ""), "Budget": np.where(won | (np.arange(N_LEADS) % 3 == 0), "12", "")}
+    found = guesses({**columns, "Won": outcome()})
+    assert (found["Deal size"].role, found["Deal size"].reason) == ("outcome", "it is filled for one outcome only")
+    assert found["Budget"].role == "fit"

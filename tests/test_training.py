@@ -517,3 +517,11 @@ def test_without_ids_rows_are_numbered_and_equal_rows_stay_on_one_side() -> None
         rows = [tuple(row) for row in examples.read.itertuples(index=False)]
         assert not {rows[i] for i in split.past} & {rows[i] for i in split.test}
     assert run(frame, anonymous).model.schema.id is None
+
+
+def test_a_result_too_good_for_leads_is_doubted_by_the_name_of_the_column_behind_it() -> None:
+    frame = leads(800)
+    frame["Amount"] = np.where(frame["Won"] == 1, 100 + frame["Age"], 0)
+    told = run(frame, config(columns={"behaviour": ["Visits", "Age", "Amount"]})).warnings
+    assert any("more than leads usually give away" in sentence and "'Amount'" in sentence for sentence in told)
+    assert not any("give away" in sentence for sentence in run(leads(800)).warnings)

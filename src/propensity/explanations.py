@@ -7,6 +7,7 @@ percentage points is the Aumann-Shapley value of the logistic function of a sum.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # A part smaller than this many log-odds is no reason for anything.
 MIN_REASON = 0.05
 MAX_VALUE_CHARACTERS = 40
+_DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,14 +239,16 @@ def show_value(value: object) -> str:
 
     Examples
     --------
-    >>> show_value(2.50), show_value(None), show_value(" Referral ")
-    ('2.5', 'not given', 'Referral')
+    >>> show_value(2.50), show_value("37.0"), show_value(None), show_value(" Referral ")
+    ('2.5', '37', 'not given', 'Referral')
     """
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "not given"
     if isinstance(value, float | np.floating):
         return f"{value:.6g}"
     text = " ".join(str(value).split())
+    if _DECIMAL.fullmatch(text):  # the same number reads the same from text and from a float column
+        return f"{float(text):.6g}"
     return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 1]}…"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,8 @@ from propensity.schema import (
 
 # Fewer conversions (or fewer leads without one) than this teach nothing that rules do not know.
 MIN_POSITIVES = 40
+# Few honest lead files are as predictable as this; most that are hold a column written after the sale.
+DOUBTFUL_AUC = 0.95
 # Rows that plots of contributions show.
 SAMPLE_ROWS = 1000
 # Weeks that say how many leads come in.
@@ -490,7 +492,10 @@ def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRu
         evaluation=evaluation,
         audit=audit,
         data=_data(prepared),
-        warnings=_warnings(prepared, config, learned, is_time=is_time),
+        warnings=(
+            *_too_good(evaluation, contributions, prepared.schema.names),
+            *_warnings(prepared, config, learned, is_time=is_time),
+        ),
         sample=matrix[np.unique(np.linspace(0, len(matrix) - 1, SAMPLE_ROWS).astype(int))],
     )
 
@@ -577,6 +582,19 @@ def _audit(prepared: Prepared, config: Config) -> tuple[Mapping[str, Any], ...]:
             role, verdict, evidence = roles[name], "OK", ""
         entries.append({"column": column, "role": role, "verdict": verdict, "evidence": evidence, "price": None})
     return tuple(entries)
+
+
+def _too_good(evaluation: Evaluation, contributions: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Doubt a result that leads rarely give, and name the columns behind it."""
+    auc = evaluation.headline.metrics["auc"].value
+    if not auc >= DOUBTFUL_AUC:
+        return []
+    weight = np.abs(contributions - contributions.mean(axis=0)).mean(axis=0)
+    behind = ", ".join(repr(names[j]) for j in np.argsort(-weight, kind="stable")[:2])
+    return [
+        f"AUC {auc:.3f} is more than leads usually give away. Was {behind} known before the outcome? "
+        "If not, ignore it and train again."
+    ]
 
 
 def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: bool) -> tuple[str, ...]:
