@@ -715,7 +715,7 @@ def test_levels_and_numbers_nobody_has_seen_are_scored_and_counted(project: Proj
     (here / "leads.csv").write_bytes(csv_bytes(leads))
     told = project.score(here / "leads.csv", here / "scores.csv", "--json")
     assert (told.code, told.json["scored_by"]) == (0, {"model": 60})
-    assert told.json["notes"] == {"unusable_numbers": 45, "levels_not_in_training": 60}
+    assert told.json["notes"] == {"unusable_numbers": 45, "levels_rare_or_unknown": 60}
     probability = read(here / "scores.csv")["probability"].astype(float)
     assert probability.between(0, 1).all()
 

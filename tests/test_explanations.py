@@ -151,28 +151,34 @@ def leads() -> pd.DataFrame:
 
 
 def test_the_typical_lead_is_the_middle_of_the_nurture_leads() -> None:
-    nurture = np.array([True, True, True, True, True, False])
-    contributions = np.arange(18.0).reshape(6, 3)
-    reference = fit_reference(contributions, leads(), SCHEMA, is_nurture=nurture)
+    nurture = np.tile([True, True, True, True, True, False], 10)
+    contributions = np.tile(np.arange(18.0).reshape(6, 3), (10, 1))
+    reference = fit_reference(contributions, pd.concat([leads()] * 10, ignore_index=True), SCHEMA, is_nurture=nurture)
     # Retail and metals tie, the alphabet decides; clicks are missing in four of five.
     assert reference.typical == ("metals", "3", "not given")
     assert reference.margin_parts == (6.0, 7.0, 8.0)
 
 
 def test_half_missing_is_still_given() -> None:
-    half = pd.DataFrame({"Industry": ["a", None], "Visits": [1.0, np.nan], "Clicks": [2.0, np.nan]})
-    reference = fit_reference(np.zeros((2, 3)), half, SCHEMA, is_nurture=np.array([True, True]))
+    half = pd.DataFrame({"Industry": ["a", None] * 10, "Visits": [1.0, np.nan] * 10, "Clicks": [2.0, np.nan] * 10})
+    reference = fit_reference(np.zeros((20, 3)), half, SCHEMA, is_nurture=np.ones(20, dtype=bool))
     assert reference.typical == ("a", "1", "2")
 
 
 def test_where_no_lead_is_nurture_all_of_them_are_typical() -> None:
-    reference = fit_reference(np.ones((6, 3)), leads(), SCHEMA, is_nurture=np.zeros(6, dtype=bool))
+    many = pd.concat([leads()] * 10, ignore_index=True)
+    reference = fit_reference(np.ones((60, 3)), many, SCHEMA, is_nurture=np.zeros(60, dtype=bool))
     assert reference.typical == ("metals", "3.5", "not given")
 
 
+def test_a_level_of_a_few_leads_is_not_stored_as_typical() -> None:
+    reference = fit_reference(np.ones((6, 3)), leads(), SCHEMA, is_nurture=np.ones(6, dtype=bool))
+    assert reference.typical[0] == "various"
+
+
 def test_a_long_level_is_cut_in_the_reference() -> None:
-    long = pd.DataFrame({"Industry": ["x" * 90], "Visits": [1.23456], "Clicks": [0.0]})
-    reference = fit_reference(np.zeros((1, 3)), long, SCHEMA, is_nurture=np.array([True]))
+    long = pd.DataFrame({"Industry": ["x" * 90] * 10, "Visits": [1.23456] * 10, "Clicks": [0.0] * 10})
+    reference = fit_reference(np.zeros((10, 3)), long, SCHEMA, is_nurture=np.ones(10, dtype=bool))
     assert reference.typical == ("x" * 40, "1.235", "0")
 
 

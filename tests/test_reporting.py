@@ -167,7 +167,9 @@ def test_a_band_says_its_volume_its_promise_and_what_it_held(
     assert threshold == f"  SQL      probability >= {learned.bands.sql:.4f}: {volume}"
     assert promise.strip() == f"promise: 30% convert - {stand}"
     tested = run.evaluation.bands().iloc[0]
-    assert held.strip().startswith(f"on the test leads: {tested['leads']} leads, converted {tested['rate']:.1%}")
+    assert held.strip().startswith(
+        f"test leads, at the threshold set before them: {tested['leads']} leads, converted {tested['rate']:.1%}"
+    )
     assert mql[0].startswith("  MQL      probability >= ")
 
 
@@ -178,7 +180,7 @@ def test_a_band_that_held_no_test_lead_says_none(run: TrainingRun) -> None:
     band = evaluation.test.band.copy()
     band[:] = "nurture"
     lines = band_lines(learned.bands, replace(evaluation, test=replace(evaluation.test, band=band)))
-    assert sum("on the test leads: 0 leads, converted none" in line for line in lines) == 2
+    assert sum("test leads, at the threshold set before them: 0 leads, converted none" in line for line in lines) == 2
 
 
 def test_the_json_of_a_run_holds_the_agreed_keys(run: TrainingRun) -> None:
@@ -266,6 +268,7 @@ NASTY = st.text(
     min_size=1,
     max_size=30,
 )
+LIMITS = {"fit": 50, "behaviour": 60}
 ROLES = ["id", "group", "target", "date", "fit", "behaviour", "ignore", "outcome"]
 
 
@@ -312,7 +315,8 @@ def test_what_is_guessed_of_invented_leads_is_a_config_that_trains(world: World)
     assert config.availability == {"Lead status": "outcome"}
     assert {"Email", "First name"} <= {*config.columns.ignore}
     assert config.agreement.sql_precision == 0.3  # three times the base rate of 0.1
-    most = sum(rule.points for rule in config.rules.points if rule.points > 0)
+    gains = {group: sum(r.points for r in config.rules.points if r.group == group and r.points > 0) for group in LIMITS}
+    most = sum(min(gains[group], limit) for group, limit in LIMITS.items())
     assert (config.rules.mql, config.rules.sql) == (round(0.4 * most), round(0.7 * most))
 
 

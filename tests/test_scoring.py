@@ -310,8 +310,8 @@ def test_thresholds_of_a_model_without_skill_are_not_used(verdict: Any) -> None:
 
 
 def test_levels_the_model_did_not_keep_are_counted() -> None:
-    assert score(leads(), model=MODEL).notes["levels_not_in_training"] == 1  # arms
-    assert "levels_not_in_training" not in score(leads(Industry=["metals"] * 3), model=MODEL).notes
+    assert score(leads(), model=MODEL).notes["levels_rare_or_unknown"] == 1  # arms
+    assert "levels_rare_or_unknown" not in score(leads(Industry=["metals"] * 3), model=MODEL).notes
 
 
 def test_identical_rows_are_scored_once_and_conflicting_ones_refused() -> None:
@@ -337,7 +337,7 @@ def test_a_summary_counts_bands_who_scored_and_why() -> None:
         "scored_by": {"model": 1, "rules": 1},
         "fallback_reasons": {"INVALID_ROW": 2},
         "degraded": 1,
-        "notes": {"negative_counts": 1, "missing_ids": 1, "levels_not_in_training": 1},
+        "notes": {"negative_counts": 1, "missing_ids": 1, "levels_rare_or_unknown": 1},
         "absent": [],
     }
 

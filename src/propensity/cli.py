@@ -241,10 +241,11 @@ def run_init(options: argparse.Namespace) -> None:
         flags += f"; {', '.join(f'{n:g}' for n in guess.missing)} means missing" if guess.missing else ""
         print(f"  {guess.column[:40]:{width}}  {guess.role:10} {guess.reason}{flags}")
     if target is None:
-        print("\nNo target was found: name it with --target, or let the rules score alone.")
+        print("\nNo target was found: name it with --target and run init again, or let the rules score alone.")
+        print(f"\nWritten: {output}.")
     else:
         print(f"\n{read.sentence}; base rate {base_rate:.1%}.")
-    print(f"\nWritten: {output}. Correct what is wrong, then run: propensity train" + _config_hint(output))
+        print(f"\nWritten: {output}. Correct what is wrong, then run: propensity train" + _config_hint(output))
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -253,6 +254,7 @@ def run_train(options: argparse.Namespace) -> None:
     from propensity.reporting import training_json, training_summary
     from propensity.storage.bundles import save_model
     from propensity.storage.configs import load_config, read_tables
+    from propensity.storage.writing import holding
     from propensity.training import train
 
     config = load_config(options.config)
@@ -266,13 +268,15 @@ def run_train(options: argparse.Namespace) -> None:
         msg = f"Cannot write to {store.folder}: it is a file, and models are kept in a folder of that name. Move it."
         raise OutputError(msg)
     tables = read_tables(config)
-    with _progress(quiet=options.json) as tell:
-        result = train(tables, config, progress=tell)
-    version = result.model.version
-    summary = training_summary(result)
-    bundle = save_model(result.model, store.folder / "bundles" / version)
-    reports = _write_reports(result, store.folder / "reports" / version, summary)
-    registered = register(result, config, store=store, alias=options.alias, reports=reports)
+    _make_folder(store.folder)
+    with holding(store.folder / "mlflow.db"):
+        with _progress(quiet=options.json) as tell:
+            result = train(tables, config, progress=tell)
+        version = result.model.version
+        summary = training_summary(result)
+        bundle = save_model(result.model, store.folder / "bundles" / version)
+        reports = _write_reports(result, store.folder / "reports" / version, summary)
+        registered = register(result, config, store=store, alias=options.alias, reports=reports)
     if options.json:
         stored = {
             "name": registered.name,
@@ -287,7 +291,13 @@ def run_train(options: argparse.Namespace) -> None:
         alias = f" as {registered.alias}" if registered.alias else ", without an alias"
         print(f"\nRegistered {registered.uri}{alias} (model {version}).")
         print(f"Bundle     {bundle}\nReports    {reports}")
-        print(f"Next:      propensity score NEW_LEADS -o scores.csv{_config_hint(Path(options.config))}")
+        hint = _config_hint(Path(options.config))
+        if registered.alias == "champion":
+            print(f"Next:      propensity score NEW_LEADS -o scores.csv{hint}")
+        elif registered.alias:
+            print("The champion goes on scoring. To score with this one instead, either")
+            print(f"           propensity score NEW_LEADS -o scores.csv --model {registered.uri}{hint}")
+            print(f"           propensity train --alias champion{hint}")
     if options.strict:
         _check_promises(result)
 
@@ -356,7 +366,8 @@ def run_explain(options: argparse.Namespace) -> None:
         raise InputError(msg)
     row = found[0]
     lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
-    shown = score(lead, model=model, fallback_reason=fallback).frame.iloc[0]
+    as_of = _newest_date(leads, model, config)
+    shown = score(lead, model=model, as_of=as_of, fallback_reason=fallback).frame.iloc[0]
     parts: list[dict[str, Any]] = []
     explanation = judged.explanation if shown["scored_by"] == "model" else None
     if explanation is not None and model.reference is not None:
@@ -400,6 +411,8 @@ def run_explain(options: argparse.Namespace) -> None:
         print(json.dumps(answer, allow_nan=False))
     else:
         _print_explanation(answer, why)
+        if plot is not None and explanation is None:
+            print("No plot was drawn: the rules answered, and there is nothing to add up.")
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -408,11 +421,7 @@ def run_sample(options: argparse.Namespace) -> None:
     from propensity.synthetic import invent_leads
 
     folder = Path(options.folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"Cannot make {folder}: {error.strerror or error}."
-        raise OutputError(msg) from error
+    _make_folder(folder)
     world = invent_leads(seed=options.seed)
     files = {folder / "leads.csv": world.history, folder / "new_leads.csv": world.new}
     texts = {path: frame.to_csv(index=False, lineterminator="\n") for path, frame in files.items()}
@@ -424,6 +433,14 @@ def run_sample(options: argparse.Namespace) -> None:
     for path, text in texts.items():
         write_text(path, text)
         print(f"Written: {path} ({len(files[path]):,} leads)")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Cannot make {folder}: {error.strerror or error}."
+        raise OutputError(msg) from error
 
 
 def _find_model(options: argparse.Namespace, config: Config | None) -> tuple[PropensityModel, str, str]:
@@ -493,14 +510,19 @@ def _as_of(text: str) -> str:
 def _newest_date(leads: pd.DataFrame, model: PropensityModel, config: Config | None) -> str:
     """Give the newest stamp of the lead file; empty where it has no date column."""
     from propensity.asof import parse_stamps
-    from propensity.schema import normalise_name
+    from propensity.schema import normalise_name, read_texts
 
     name = model.facts.get("date") or (config.columns.date if config else None)
     timezone = model.facts.get("timezone") or (config.data.timezone if config else "UTC")
     found = [column for column in leads.columns if name and normalise_name(column) == normalise_name(name)]
     if not found:
         return ""
-    newest = parse_stamps(leads[found[0]], timezone=timezone, name=str(name)).newest
+    column = leads[found[0]]
+    filled = read_texts(column, missing=model.schema.missing).notna().to_numpy()
+    try:
+        newest = parse_stamps(column.where(filled), timezone=timezone, name=str(name)).newest
+    except InputError:
+        return ""  # the date is no feature: unreadable ones leave the day unknown, and score all the same
     return "" if newest is None else newest.isoformat()
 
 

@@ -17,6 +17,9 @@ from propensity.errors import ConfigError
 # Words that people and CRMs write where nothing is known (compared without case and padding).
 MISSING_WORDS = ("", "select", "unknown", "n/a", "na", "nan", "null", "none", "-", "--", "?", "#n/a", "(blank)")
 
+# No measurement of a lead is larger.
+MAX_RULE_VALUE = 1e30
+
 Availability = Literal["static", "event", "mutable", "outcome"]
 Family = Literal["fit", "behaviour"]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -42,7 +45,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Where the leads are and how they are written."""
 
-    leads: str
+    leads: Annotated[str, Field(min_length=1)]
     timezone: str = "UTC"
     extracted_at: dt.datetime | None = None
     missing: dict[str, tuple[str | int | float, ...]] = Field(default={"*": MISSING_WORDS})
@@ -59,7 +62,7 @@ class DataConfig(Section):
     def _known_timezone(cls, value: str) -> str:
         try:
             zoneinfo.ZoneInfo(value)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
             msg = "must be a time zone name such as 'UTC' or 'Europe/Ljubljana'"
             raise ValueError(msg) from error
         return value
@@ -194,6 +197,9 @@ class RulePoints(Section):
         is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
         if self.op in {">", ">=", "<", "<="} and not is_number:
             msg = f"op '{self.op}' compares with a number, got {self.value!r}"
+            raise ValueError(msg)
+        if is_number and not abs(self.value) <= MAX_RULE_VALUE:  # type: ignore[arg-type]
+            msg = f"value must be within {-MAX_RULE_VALUE:g} and {MAX_RULE_VALUE:g}"
             raise ValueError(msg)
         if self.op == "in" and not isinstance(self.value, tuple):
             msg = f"op 'in' needs a list of values, got {self.value!r}"

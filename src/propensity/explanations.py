@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from propensity.encoding import MIN_LEVEL_ROWS
+
 if TYPE_CHECKING:
     from propensity.calibration import Calibrator
     from propensity.schema import Schema
@@ -97,7 +99,9 @@ def fit_reference(
             typical.append(f"{cells.median():.4g}")
         else:
             counts = cells.value_counts()
-            typical.append(min(str(level) for level, n in counts.items() if n == counts.max())[:MAX_VALUE_CHARACTERS])
+            # A level of a few leads could name one of them, and is no more typical than another.
+            most = [str(level) for level, n in counts.items() if n == counts.max() >= MIN_LEVEL_ROWS]
+            typical.append(min(most)[:MAX_VALUE_CHARACTERS] if most else "various")
     means = [float(part) for part in contributions[chosen].mean(axis=0)]
     return Reference(margin_parts=tuple(means), typical=tuple(typical))
 

@@ -34,7 +34,7 @@ class Target:
     @property
     def sentence(self) -> str:
         """What was read as what, in words."""
-        return f"{_quote(self.positive)} means converted, {_quote(self.negative)} means not"
+        return f"{_list(self.positive)} means converted, {_list(self.negative)} means not"
 
 
 def read_target(series: pd.Series, *, positive: str | None, missing: Sequence[str], name: str) -> Target:
@@ -102,7 +102,12 @@ def read_target(series: pd.Series, *, positive: str | None, missing: Sequence[st
     return Target(y=y, positive=tuple(yes), negative=tuple(no))
 
 
+def _list(words: Sequence[str]) -> str:
+    return ", ".join(repr(word[:40]) for word in words[:MAX_SHOWN])
+
+
 def _quote(words: Sequence[str]) -> str:
-    if len(words) > MAX_SHOWN:
-        return "too many to name"
-    return ", ".join(repr(word[:40]) for word in words) if words else "nothing"
+    """Show the words that outcomes are written in; others may be a lead's own values and are only counted."""
+    known = [repr(word) for word in words if word in POSITIVE_WORDS | NEGATIVE_WORDS]
+    others = len(words) - len(known)
+    return ", ".join([*known[:MAX_SHOWN], *([f"{others} other values"] if others else [])]) or "nothing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -190,7 +191,17 @@ def model_from_files(files: Mapping[str, bytes]) -> PropensityModel:
             card=files["card.md"].decode(),
             version=version_of(files["manifest.json"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        _check_facts(model)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+        ArithmeticError,
+        OSError,
+    ) as error:
         msg = f"The bundle's files do not fit together ({type(error).__name__}). Train again, or restore a copy."
         raise BundleError(msg, fallback_reason="HASH_MISMATCH") from error
     if model.verdict not in VERDICTS or (model.verdict == "skill" and learned is None):
@@ -200,6 +211,18 @@ def model_from_files(files: Mapping[str, bytes]) -> PropensityModel:
         msg = "The model does not reproduce the scores stored with it. Train again, or restore a copy."
         raise BundleError(msg, fallback_reason="CANARY_FAILED")
     return model
+
+
+def _check_facts(model: PropensityModel) -> None:
+    """Refuse facts that scoring would stumble over."""
+    facts = model.facts
+    if not (model.schema.id is None or isinstance(model.schema.id, str)) or not isinstance(facts.get("date", ""), str):
+        msg = "a column's name is no text"
+        raise TypeError(msg)
+    zoneinfo.ZoneInfo(facts.get("timezone", "UTC"))
+    pd.Timestamp(facts.get("data_end", "") or "2000-01-01T00:00Z") + pd.Timedelta(
+        days=int(facts.get("max_age_days", 1))
+    )
 
 
 def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:

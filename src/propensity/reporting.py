@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from propensity.roles import Guess
     from propensity.training import TrainingRun
 
+# Most that each proposed group of rules may give.
+GROUP_MAX = {"fit": 50, "behaviour": 60}
 VERDICTS = {
     "skill": "The model ranks leads better than chance on leads it never saw.",
     "no_skill": "NO SKILL: on leads it never saw, the model is not better than the base rate. The rules answer.",
@@ -162,7 +164,7 @@ def band_lines(bands: Bands, evaluation: Evaluation) -> list[str]:
         lines += [
             f"  {band}      probability >= {threshold:.4f}: about {volume} ({share:.1%})",
             f"           promise: {promise.rate:.0%} {verb} - {stand}",
-            f"           on the test leads: {tested['leads']:,} leads, converted {found}",
+            f"           test leads, at the threshold set before them: {tested['leads']:,} leads, converted {found}",
         ]
     return lines
 
@@ -303,7 +305,9 @@ def config_text(
         'sql = {owner = "sales", action = "call within a day"}',
         'mql = {owner = "marketing", action = "nurture"}',
     ]
-    most = sum(line["points"] for line in rules if line["points"] > 0) or 100
+    groups = {role: [rule for rule in rules if rule.get("group") == role] for role in GROUP_MAX}
+    gains = {role: sum(max(rule["points"], 0) for rule in members) for role, members in groups.items()}
+    most = sum(min(gain, GROUP_MAX[role]) for role, gain in gains.items()) or 100
     lines += [
         "",
         "[rules]  # the points sheet behind the model; proposed from names, not from outcomes",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.asof import parse_stamps
+from propensity.encoding import MIN_LEVEL_ROWS
 from propensity.errors import InputError
 from propensity.schema import (
     NEGATIVE_WORDS,
@@ -80,6 +81,7 @@ _OUTCOME_WORDS |= {"lastmodifieddate", "contactowner", "leadowner", "hubspotowne
 _OUTCOME_STARTS = ("converted", "disqualif", "invoice", "churn", "lost", "closed")
 _OUTCOME_PHRASES: tuple[str, ...] = ("is converted", "close date", "day to close", "opportunity id", "contract signed")
 _OUTCOME_PHRASES += ("became customer", "lead status", "lifecycle stage", "deal stage", "next step", "close reason")
+_OUTCOME_PHRASES += ("likelihood to close", "associated deal", "recent deal", "first deal", "total revenue")
 _OUTCOME_WHOLE = {"status", "statecode", "statuscode"}
 _BEHAVIOUR = {"visit", "view", "page", "click", "open", "session", "time", "spent", "duration", "download", "webinar"}
 _BEHAVIOUR |= {
@@ -214,9 +216,9 @@ def guess_roles(
     for role in ("id", "target", "date", "group"):
         name = getattr(given, role)
         if name is not None:
-            named[str(find_column(leads, name, key=f"--{role}"))] = (role, "you said so")
+            _name(named, str(find_column(leads, name, key=f"--{role}")), role)
     for name in given.ignore:
-        named[str(find_column(leads, name, key="--ignore"))] = ("ignore", "you said so")
+        _name(named, str(find_column(leads, name, key="--ignore")), "ignore")
     taken = {role for role, _ in named.values()}
     facts = {str(name): _look(leads[name], name=str(name), missing=missing) for name in leads.columns}
     free = {name: fact for name, fact in facts.items() if name not in named}
@@ -240,6 +242,14 @@ def guess_roles(
     return tuple(guesses)
 
 
+def _name(named: dict[str, tuple[Role, str]], column: str, role: Role) -> None:
+    """Note what the user said of a column, once."""
+    if named.get(column, (role, ""))[0] != role:
+        msg = f"{column[:80]!r} is named as --{named[column][0]} and as --{role}. A column has one role."
+        raise InputError(msg)
+    named[column] = (role, "you said so")
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Facts:
     """What a look at one column shows."""
@@ -253,13 +263,14 @@ class _Facts:
     is_date: bool
     numbers: np.ndarray
     sample: tuple[str, ...]
+    frequent: tuple[str, ...]
 
 
 def _look(series: pd.Series, *, name: str, missing: Mapping[str, Sequence[str | float]]) -> _Facts:
     words = missing_words(missing, name)
     texts = read_texts(series, missing=words)
     filled = texts.dropna()
-    numbers, lost = read_numbers(series, missing=words)
+    numbers, lost = min((read_numbers(series, missing=words, decimal=mark) for mark in (".", ",")), key=lambda r: r[1])
     is_number = len(filled) > 0 and lost <= 0.01 * len(filled)
     sample = tuple(map(str, filled.unique()[:SAMPLE_ROWS]))
     return _Facts(
@@ -272,6 +283,7 @@ def _look(series: pd.Series, *, name: str, missing: Mapping[str, Sequence[str | 
         is_date=_is_date(series, sample, name=name, is_number=is_number),
         numbers=numbers[np.isfinite(numbers)],
         sample=sample,
+        frequent=tuple(str(level) for level, n in filled.value_counts().items() if n >= MIN_LEVEL_ROWS),
     )
 
 
@@ -491,6 +503,9 @@ def _signal(words: tuple[str, ...]) -> int | None:
 def _number_rule(fact: _Facts, guess: Guess) -> tuple[str, Any, int, str] | None:
     points = _signal(fact.words)
     upper = float(np.quantile(fact.numbers, 0.75)) if len(fact.numbers) else 0.0
+    if {*fact.words} & {"since", "recency", "ago", "inactive"}:
+        lower = float(np.quantile(fact.numbers, 0.25)) if len(fact.numbers) else 0.0
+        return ("<=", lower, 10, "among the most recent quarter")
     if points is not None and guess.is_count:
         return (">=", 1, points, "at least once")
     if guess.role == "behaviour" and guess.is_count:
@@ -513,7 +528,7 @@ def _level_rule(fact: _Facts) -> tuple[str, Any, int, str] | None:
         ({"source", "channel", "origin"}, _SOURCES, 10, "a source that converts well"),
     ):
         if {*fact.words} & words:
-            levels = sorted(level for level in fact.sample[:200] if {*words_of(level)} & {*markers})
+            levels = sorted(level for level in fact.frequent if {*words_of(level)} & {*markers})
             if levels:
                 return ("in", levels[:20], gain, what)
     return None

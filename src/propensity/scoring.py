@@ -351,4 +351,4 @@ def _other_levels(judged: Judged, model: PropensityModel) -> dict[str, int]:
     if judged.matrix is None or model.learned is None:
         return {}
     n = sum(int((judged.matrix[:, i] == OTHER).sum()) for i in model.learned.encoder.categorical)
-    return {"levels_not_in_training": n} if n else {}
+    return {"levels_rare_or_unknown": n} if n else {}

@@ -32,6 +32,7 @@ from propensity.schema import (
     Tables,
     content_digest,
     find_column,
+    has_column,
     infer_schema,
     missing_words,
     normalise_name,
@@ -45,6 +46,8 @@ from propensity.schema import (
 MIN_POSITIVES = 40
 # Few honest lead files are as predictable as this; most that are hold a column written after the sale.
 DOUBTFUL_AUC = 0.95
+# Every fold is a whole training of its own.
+MAX_FOLDS = 50
 # Rows that plots of contributions show.
 SAMPLE_ROWS = 1000
 # Weeks that say how many leads come in.
@@ -231,9 +234,9 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         "columns.group": columns.group,
         "evaluation.fold_column": config.evaluation.fold_column,
     }
-    rows = validate(
-        leads, schema, also=[str(find_column(leads, name, key=key)) for key, name in beside.items() if name]
-    )
+    sheet = [name for name in {rule.column for rule in config.rules.points} if has_column(leads, name)]
+    named = [str(find_column(leads, name, key=key)) for key, name in beside.items() if name]
+    rows = validate(leads, schema, also=[*named, *sorted(sheet)])
     dropped |= {"id_missing": rows.notes.get("missing_ids", 0), "identical": rows.notes.get("identical_rows", 0)}
     leads, y = leads.iloc[rows.position].reset_index(drop=True), y[rows.position]
     hashes = row_hashes(rows.read)
@@ -303,7 +306,11 @@ def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
             "Give every lead a fold, or take the line out."
         )
         raise InputError(msg)
-    return pd.factorize(texts, sort=True)[0]
+    folds, labels = pd.factorize(texts, sort=True)
+    if len(labels) > MAX_FOLDS:
+        msg = f"Column {name!r} (evaluation.fold_column) names {len(labels)} folds; at most {MAX_FOLDS} are judged."
+        raise InputError(msg)
+    return folds
 
 
 def _data_end(config: Config, stamps: pd.Series | None) -> str:

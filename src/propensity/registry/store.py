@@ -139,6 +139,7 @@ def register(
         The registry does not answer; no version was registered.
     """
     store = store or Store()
+    _check_database(store)
     store.folder.mkdir(parents=True, exist_ok=True)
     is_default = not os.environ.get("MLFLOW_TRACKING_URI")
     tracking, registry = store.tracking_uri, store.registry_uri
@@ -201,6 +202,7 @@ def load_model(source: str | Path, *, store: Store | None = None) -> PropensityM
         folder = Path(source)
         return load_bundle(folder / BUNDLE if (folder / "MLmodel").is_file() else folder)
     store = store or Store()
+    _check_database(store)
     if store.is_empty:
         msg = f"There is no model yet: {store.database.parent.name} holds no registry. Run: propensity train"
         raise BundleError(msg, fallback_reason="MODEL_MISSING")
@@ -227,6 +229,12 @@ def _find_version(client: Any, name: str, rest: str, *, is_alias: bool) -> Any:
         return client.get_model_version(name, rest)
     client.get_registered_model(name)  # an unknown name is said so, not searched for
     return max(client.search_model_versions(f"name='{name}'"), key=lambda version: int(version.version))
+
+
+def _check_database(store: Store) -> None:
+    if store.database.is_dir():
+        msg = f"{store.database.name} is a folder; the registry keeps its database there. Move it."
+        raise RegistryError(msg)
 
 
 def champion_uri(name: str) -> str:

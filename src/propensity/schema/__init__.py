@@ -11,7 +11,16 @@ from propensity.schema.cells import (
     read_numbers,
     read_texts,
 )
-from propensity.schema.columns import EXPECTED_FILL, Column, Schema, Tables, find_column, infer_schema, resolve_columns
+from propensity.schema.columns import (
+    EXPECTED_FILL,
+    Column,
+    Schema,
+    Tables,
+    find_column,
+    has_column,
+    infer_schema,
+    resolve_columns,
+)
 from propensity.schema.rows import (
     MQL,
     NURTURE,
@@ -39,6 +48,7 @@ __all__ = [
     "canonical_text",
     "content_digest",
     "find_column",
+    "has_column",
     "infer_schema",
     "missing_words",
     "normalise_name",

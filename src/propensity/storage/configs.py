@@ -31,7 +31,7 @@ def load_config(path: str | Path = DEFAULT_NAME) -> Config:
     """
     path = Path(path)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         msg = f"{path} does not exist. Write one from a lead file: propensity init LEADS --target COLUMN"
         raise ConfigError(msg) from error

@@ -278,7 +278,8 @@ def _read_parquet(source: Path | io.BytesIO) -> pd.DataFrame:
         msg = f"{what} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
         raise InputError(msg) from error
     # A lead's id is often the index of the frame that was written.
-    frame = frame.reset_index(level=[name for name in frame.index.names if name is not None])
+    there = {str(column) for column in frame.columns}
+    frame = frame.reset_index(level=[name for name in frame.index.names if name is not None and str(name) not in there])
     frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
     if frame.shape[1] == 0:
         msg = f"{what} holds no column. Give Parquet with at least an id and a feature."
