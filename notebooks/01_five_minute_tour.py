@@ -71,7 +71,9 @@ print("\n".join(training_summary(run)))
 newest = np.arange(len(world.probability)) >= len(world.probability) - run.evaluation.headline.n_rows
 y = (world.history["Converted"] == "Yes").to_numpy(dtype=float)
 test = run.evaluation.test
-print(f"truth: AUC {auc(y[newest], world.probability[newest]):.3f}, log loss {log_loss(y[newest], world.probability[newest]):.4f}")
+print(
+    f"truth: AUC {auc(y[newest], world.probability[newest]):.3f}, log loss {log_loss(y[newest], world.probability[newest]):.4f}"
+)
 print(f"model: AUC {auc(test.y, test.probability):.3f}, log loss {log_loss(test.y, test.probability):.4f}")
 
 # %% [markdown]

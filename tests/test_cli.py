@@ -1119,3 +1119,19 @@ def test_without_a_config_a_bundle_that_is_broken_cannot_be_replaced_by_rules(pr
     told = tell("score", "leads.csv", "--model", "bundle", "-o", "scores.csv")
     assert_refused(told, 2, "rules.json is missing", "There is no propensity.toml either", leads=project.new)
     assert not (here / "scores.csv").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_second_training_in_one_folder_is_told_to_wait(fresh: Project) -> None:
+    (fresh.folder / "models").mkdir(exist_ok=True)
+    with holding(fresh.folder / "models" / "mlflow.db"):
+        told = fresh.train()
+    assert_refused(told, 7, "Another run", leads=fresh.new)
+
+
+def test_unreadable_dates_leave_the_day_unknown_and_score_all_the_same(project: Project, here: Path) -> None:
+    leads = project.new.assign(Created="01/02/2026")
+    (here / "leads.csv").write_bytes(csv_bytes(leads))
+    assert project.score(here / "leads.csv", here / "scores.csv").code == 0
+    written = read(here / "scores.csv")
+    assert (len(written), {*written["as_of"]}) == (len(leads), {""})

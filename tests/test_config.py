@@ -280,3 +280,15 @@ def test_the_config_digest_sees_neither_paths_nor_the_registry() -> None:
 )
 def test_the_config_digest_sees_every_setting_that_can_change_a_model(sections: dict[str, Any]) -> None:
     assert parse_config(settings()).digest_source() != parse_config(settings(**sections)).digest_source()
+
+
+@pytest.mark.parametrize("timezone", ["Europe", "Nope/Zone", "", "../etc"])
+def test_what_is_no_time_zone_is_refused(timezone: str) -> None:
+    with pytest.raises(ConfigError, match="must be a time zone name"):
+        parse_config({"data": {"leads": "leads.csv", "timezone": timezone}})
+
+
+def test_a_number_no_lead_can_have_is_no_rule() -> None:
+    line = {"name": "a", "column": "b", "op": ">", "value": 10**400, "points": 1}
+    with pytest.raises(ConfigError, match="value must be within"):
+        parse_config({"data": {"leads": "leads.csv"}, "rules": {"points": [line]}})

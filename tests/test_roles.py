@@ -448,3 +448,18 @@ def test_a_column_filled_for_one_outcome_only_is_set_aside() -> None:
     found = guesses({**columns, "Won": outcome()})
     assert (found["Deal size"].role, found["Deal size"].reason) == ("outcome", "it is filled for one outcome only")
     assert found["Budget"].role == "fit"
+
+
+def test_a_column_has_one_role() -> None:
+    with pytest.raises(InputError, match="named as --target and as --ignore"):
+        guesses({"Won": outcome()}, Given(target="Won", ignore=("Won",)))
+
+
+def test_days_since_a_visit_score_for_the_recent_not_for_the_cold() -> None:
+    (line,) = proposed({"Days since visit": range(N_LEADS)})
+    assert (line["op"], line["points"] > 0) == ("<=", True)
+
+
+def test_a_title_of_one_person_is_no_rule() -> None:
+    titles = [f"director of project {i}" for i in range(N_LEADS)]
+    assert proposed({"Job title": titles, "Visits": count()}) == proposed({"Visits": count()})

@@ -525,3 +525,15 @@ def test_a_result_too_good_for_leads_is_doubted_by_the_name_of_the_column_behind
     told = run(frame, config(columns={"behaviour": ["Visits", "Age", "Amount"]})).warnings
     assert any("more than leads usually give away" in sentence and "'Amount'" in sentence for sentence in told)
     assert not any("give away" in sentence for sentence in run(leads(800)).warnings)
+
+
+def test_more_folds_than_can_be_judged_are_refused() -> None:
+    with pytest.raises(InputError, match="at most 50 are judged"):
+        run(leads(), config(evaluation={"fold_column": "Lead"}))
+
+
+def test_rows_of_one_id_that_only_the_sheet_tells_apart_are_refused() -> None:
+    frame = leads()
+    twice = pd.concat([frame, frame.iloc[[0]].assign(Demo="other")])
+    with pytest.raises(InputError, match="Ids must name one lead each"):
+        run(twice, config(rules=POINTS))

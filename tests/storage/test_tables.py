@@ -299,3 +299,9 @@ def test_no_cell_of_a_lead_is_in_a_refusal(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         stored(tmp_path, gzip.compress(secret.encode())[:-4])
     assert secret not in str(caught.value)
+
+
+def test_parquet_index_that_is_a_column_too_is_read_once(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"Lead": ["a", "b"], "Visits": [1, 2]})
+    frame.set_index("Lead", drop=False).to_parquet(tmp_path / "leads.parquet")
+    assert [*read_leads(tmp_path / "leads.parquet").leads.columns] == ["Lead", "Visits"]
