@@ -1081,7 +1081,7 @@ def test_a_registry_that_does_not_answer_leaves_scoring_to_the_rules(
 def test_training_needs_its_registry(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     database = (fresh.folder / "models" / "mlflow.db").read_bytes()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert_refused(fresh.train(), 6, "The registry", "registering the model", "Try again", leads=fresh.history)
+    assert_refused(fresh.train(), 6, "The registry", "asking whether it is there", "Try again", leads=fresh.history)
     assert (fresh.folder / "models" / "mlflow.db").read_bytes() == database
 
 

@@ -251,6 +251,7 @@ def run_init(options: argparse.Namespace) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """Train, store, register and report."""
     from propensity.registry import Store, register
+    from propensity.registry.store import check_registry
     from propensity.reporting import training_json, training_summary
     from propensity.storage.bundles import save_model
     from propensity.storage.configs import load_config, read_tables
@@ -270,6 +271,7 @@ def run_train(options: argparse.Namespace) -> None:
     tables = read_tables(config)
     _make_folder(store.folder)
     with holding(store.folder / "mlflow.db"):
+        check_registry(store)
         with _progress(quiet=options.json) as tell:
             result = train(tables, config, progress=tell)
         version = result.model.version

@@ -175,6 +175,19 @@ def register(
     return Registered(name=config.registry.name, version=number, alias=moved, uri=uri, run_id=active.info.run_id)
 
 
+def check_registry(store: Store) -> None:
+    """Ask the registry something small, so that one that is down is found before hours of work, not after.
+
+    Raises
+    ------
+    RegistryError
+        It does not answer.
+    """
+    _check_database(store)
+    with _mlflow(store) as mlflow, _our_errors("asking whether it is there"):
+        mlflow.MlflowClient().search_experiments(max_results=1)
+
+
 def load_model(source: str | Path, *, store: Store | None = None) -> PropensityModel:
     """Load a model, verified first, from a bundle folder or the registry.
 
