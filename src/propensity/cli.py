@@ -306,7 +306,6 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_score(options: argparse.Namespace) -> None:
     """Score a file and write the scores."""
-    from propensity.schema import Tables
     from propensity.scoring import check_degraded, score
     from propensity.storage.scores import check_output, write_scores
     from propensity.storage.tables import read_leads
@@ -324,7 +323,7 @@ def run_score(options: argparse.Namespace) -> None:
             msg = f"{output.name} holds the leads to score and would be lost. Name another output with -o."
             raise InputError(msg)
         model, fallback, why = _find_model(options, config)
-        tables: Tables = read_leads(Path(source))
+        tables = read_leads(Path(source))
         scores = score(
             tables.leads,
             model=model,

@@ -150,6 +150,13 @@ class Rules:
             total += inside if limits is None else np.clip(inside, limits.min, limits.max)
         return RuleScores(points=total, gained=gained)
 
+    def columns_beside(self, schema: Schema, leads: pd.DataFrame) -> list[str]:
+        """Name the columns of a frame that the sheet reads and the schema does not: one id must agree in them too."""
+        known = {normalise_name(name) for name in schema.names}
+        names = resolve_columns(leads.columns)
+        read = {normalise_name(rule.column): rule.column for rule in self.rules}
+        return [column for name, column in read.items() if name in names and name not in known]
+
     def margin(self, points: np.ndarray) -> np.ndarray:
         """Give points as log-odds, up to a shift: so many points double the odds."""
         return np.asarray(points * math.log(2) / self.points_to_double_odds)

@@ -15,7 +15,7 @@ from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
 from propensity.model import PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
-from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, Schema, normalise_name, partition
+from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, Schema, partition
 
 N_REASONS = 4
 MAX_REASONS = 20
@@ -115,7 +115,7 @@ def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
     -------
     Judged
     """
-    rows = partition(leads, model.schema, also=_sheet_columns(leads, model))
+    rows = partition(leads, model.schema, also=model.rules.columns_beside(model.schema, leads))
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
         return Judged(rows=rows, matrix=None, probability=np.full(len(rows.ids), np.nan), explanation=None)
@@ -124,14 +124,6 @@ def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
     contributions, base = learned.blend.contributions(matrix)
     explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
     return Judged(rows=rows, matrix=matrix, probability=probability, explanation=explanation)
-
-
-def _sheet_columns(leads: pd.DataFrame, model: PropensityModel) -> list[str]:
-    """Name the columns that only the points sheet reads: rows of one id must agree in them too."""
-    known = {normalise_name(name) for name in model.schema.names}
-    there = {normalise_name(name) for name in leads.columns}
-    read = {normalise_name(rule.column): rule.column for rule in model.rules.rules}
-    return [column for name, column in read.items() if name in there - known]
 
 
 def score(

@@ -32,7 +32,6 @@ from propensity.schema import (
     Tables,
     content_digest,
     find_column,
-    has_column,
     infer_schema,
     missing_words,
     normalise_name,
@@ -234,9 +233,9 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         "columns.group": columns.group,
         "evaluation.fold_column": config.evaluation.fold_column,
     }
-    sheet = [name for name in {rule.column for rule in config.rules.points} if has_column(leads, name)]
+    rules = build_rules(config.rules, missing=words, schema=schema)
     named = [str(find_column(leads, name, key=key)) for key, name in beside.items() if name]
-    rows = validate(leads, schema, also=[*named, *sorted(sheet)])
+    rows = validate(leads, schema, also=[*named, *rules.columns_beside(schema, leads)])
     dropped |= {"id_missing": rows.notes.get("missing_ids", 0), "identical": rows.notes.get("identical_rows", 0)}
     leads, y = leads.iloc[rows.position].reset_index(drop=True), y[rows.position]
     hashes = row_hashes(rows.read)
@@ -258,7 +257,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     return Prepared(
         examples=examples,
         schema=schema,
-        rules=build_rules(config.rules, missing=words, schema=schema),
+        rules=rules,
         notes=notes,
         dropped={name: n for name, n in dropped.items() if n},
         target=target.sentence,

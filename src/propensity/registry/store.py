@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.errors import BundleError, RegistryError
-from propensity.model import bundle_files
 from propensity.storage.bundles import load_bundle, save_model
 
 if TYPE_CHECKING:
@@ -144,6 +144,8 @@ def register(
     is_default = not os.environ.get("MLFLOW_TRACKING_URI")
     tracking, registry = store.tracking_uri, store.registry_uri
     with _mlflow(store) as mlflow, _our_errors("registering the model"), tempfile.TemporaryDirectory() as scratch:
+        bundle = save_model(run.model, Path(scratch) / "bundle")
+        manifest_sha256 = hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
         client = mlflow.MlflowClient(tracking, registry)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
@@ -159,15 +161,15 @@ def register(
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(Path(__file__).with_name("pyfunc.py")),
-                artifacts={"bundle": str(save_model(run.model, Path(scratch) / "bundle"))},
+                artifacts={"bundle": str(bundle)},
                 code_paths=[str(_score_path(Path(scratch)))],
                 signature=_signature(run.model, config),
                 input_example=_invented_example(run.model),
-                pip_requirements=[f"{name}=={_installed(name)}" for name in REQUIREMENTS],
+                pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
                 registered_model_name=config.registry.name,
             )
         number = str(logged.registered_model_version)
-        tags = {"version": run.model.version, "verdict": run.model.verdict, "manifest_sha256": _manifest_sha256(run)}
+        tags = {"version": run.model.version, "verdict": run.model.verdict, "manifest_sha256": manifest_sha256}
         for key, value in tags.items():
             client.set_model_version_tag(config.registry.name, number, key, value)
         moved = _move_alias(client, config.registry.name, number, alias=alias, verdict=run.model.verdict)
@@ -351,16 +353,6 @@ def _score_path(scratch: Path) -> Path:
         else:
             shutil.copy(here / name, target)
     return there
-
-
-def _manifest_sha256(run: TrainingRun) -> str:
-    import hashlib
-
-    return hashlib.sha256(bundle_files(run.model)["manifest.json"]).hexdigest()
-
-
-def _installed(name: str) -> str:
-    return installed(name)
 
 
 @contextlib.contextmanager

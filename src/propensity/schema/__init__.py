@@ -17,7 +17,6 @@ from propensity.schema.columns import (
     Schema,
     Tables,
     find_column,
-    has_column,
     infer_schema,
     resolve_columns,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "canonical_text",
     "content_digest",
     "find_column",
-    "has_column",
     "infer_schema",
     "missing_words",
     "normalise_name",

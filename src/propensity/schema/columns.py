@@ -129,11 +129,6 @@ def resolve_columns(frame_columns: Iterable[object]) -> dict[str, object]:
     return found
 
 
-def has_column(frame: pd.DataFrame, name: str) -> bool:
-    """Say whether a frame has a column of this name, but for case and padding."""
-    return normalise_name(name) in resolve_columns(frame.columns)
-
-
 def find_column(frame: pd.DataFrame, name: str, *, key: str) -> object:
     """Find a configured column in a frame by its normalised name.
 
