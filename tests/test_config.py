@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from propensity.config import MISSING_WORDS, Config, parse_config
+from propensity.config import MISSING_WORDS, Config, LabelsConfig, Source, parse_config
 from propensity.errors import ConfigError
+
+LABEL_KEYS = ", ".join(sorted(LabelsConfig.model_fields))
 
 
 def settings(**sections: Any) -> dict[str, Any]:
@@ -47,7 +49,8 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
     [
         (
             {"lerner": {}},
-            "lerner: no such key. Known: agreement, availability, columns, data, evaluation, learner, registry, rules",
+            "lerner: no such key. Known: agreement, availability, columns, data, evaluation, features, labels, "
+            "learner, registry, rules",
         ),
         ({"learner": {"sed": 1}}, "learner.sed: no such key. Known: max_depth, max_trees, seed"),
         (
@@ -80,30 +83,6 @@ def test_all_problems_are_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("sections", "problem"),
     [
-        ({"data": {"events": "e.csv"}}, "data.events: not available yet, it arrives with event tables; take it out"),
-        (
-            {"data": {"outcomes": "o.csv"}},
-            "data.outcomes: not available yet, it arrives with outcome tables; take it out",
-        ),
-        (
-            {"data": {"cutoffs": "c"}},
-            "data.cutoffs: not available yet, it arrives with chosen cutoffs; take it out",
-        ),
-        ({"columns": {"event": {}}}, "columns.event: not available yet, it arrives with event tables; take it out"),
-        (
-            {"columns": {"outcome": {}}},
-            "columns.outcome: not available yet, it arrives with outcome tables; take it out",
-        ),
-        (
-            {"labels": {}},
-            "labels: not available yet, it arrives with event and outcome tables; a flat file brings its "
-            "own target; take it out",
-        ),
-        ({"features": {}}, "features: not available yet, it arrives with event tables; take it out"),
-        (
-            {"data": {"leads": {"path": "l.csv", "query": "SELECT 1"}}},
-            "data.leads: a query over a file is not available yet; give the path alone",
-        ),
         (
             {"agreement": {"policy": "profit"}},
             "agreement: policy 'profit' is not available yet; use 'promise' or 'capacity'",
@@ -292,3 +271,63 @@ def test_a_number_no_lead_can_have_is_no_rule() -> None:
     line = {"name": "a", "column": "b", "op": ">", "value": 10**400, "points": 1}
     with pytest.raises(ConfigError, match="value must be within"):
         parse_config({"data": {"leads": "leads.csv"}, "rules": {"points": [line]}})
+
+
+def test_a_path_alone_is_a_file_without_a_query() -> None:
+    data = parse_config(settings(data={"events": "e.csv", "outcomes": {"path": "o.csv", "query": "SELECT 1"}})).data
+    assert (data.events, data.outcomes) == (Source(path="e.csv"), Source(path="o.csv", query="SELECT 1"))
+
+
+def test_leads_may_come_from_the_cutoffs_alone_but_from_somewhere() -> None:
+    assert parse_config({"data": {"cutoffs": "c.csv", "events": "e.csv"}}).data.leads is None
+    with pytest.raises(ConfigError, match=r"name the lead file \(data.leads\), or a file of cutoffs"):
+        parse_config({"data": {"events": "e.csv"}})
+
+
+@pytest.mark.parametrize(
+    ("sections", "has_tables"),
+    [
+        ({}, False),
+        ({"columns": {"target": "Won", "date": "Created"}}, False),
+        ({"data": {"events": "e.csv"}}, True),
+        ({"columns": {"converted_at": "Won on"}}, True),
+        ({"columns": {"cutoff": "Touched"}}, True),
+    ],
+)
+def test_a_project_has_tables_once_something_is_told_by_its_time(sections: dict[str, Any], has_tables: bool) -> None:
+    assert parse_config(settings(**sections)).has_tables is has_tables
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        (
+            {"columns": {"event": {"id": "a", "group": "b"}}},
+            "columns.event: events belong to leads (id) or to accounts (group), not to both: keep one of the two",
+        ),
+        (
+            {"features": {"windows_days": [30, 7]}},
+            "features: windows_days must be different and grow, got [30, 7]",
+        ),
+        (
+            {"features": {"windows_days": [7, 400]}},
+            "features: lookback_days must be at least the longest window, 400, got 365",
+        ),
+        ({"data": {"events": {"path": "e", "sql": "x"}}}, "data.events.sql: no such key. Known: path, query"),
+        (
+            {"labels": {"horizon": 5}},
+            f"labels.horizon: no such key. Known: {LABEL_KEYS}",
+        ),
+        ({"labels": {"horizon_days": 0}}, "labels.horizon_days: input should be greater than or equal to 1; got 0"),
+    ],
+)
+def test_tables_labels_and_features_refuse_nonsense(sections: dict[str, Any], problem: str) -> None:
+    assert [problem] == refusal(**sections)
+
+
+def test_where_files_lie_is_no_part_of_the_digest_but_what_is_read_of_them_is() -> None:
+    plain = parse_config(settings(data={"events": {"path": "e.csv", "query": "SELECT 1"}})).digest_source()
+    moved = parse_config(settings(data={"events": {"path": "f.csv", "query": "SELECT 1"}})).digest_source()
+    other = parse_config(settings(data={"events": {"path": "e.csv", "query": "SELECT 2"}})).digest_source()
+    assert plain == moved
+    assert plain != other

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from propensity.config import MISSING_WORDS, Config, parse_config
+from propensity.config import MISSING_WORDS, Config, Source, parse_config
 from propensity.evaluation import HEADERS
 from propensity.reporting import (
     VERDICTS,
@@ -292,7 +292,7 @@ def test_whatever_columns_are_called_the_config_reads_back_as_it_was_guessed(
     config = written(guesses, rules, positive=positive, leads=leads)
     by_role = {role: [name for name, own in zip(names, roles, strict=True) if own == role] for role in ROLES}
     columns = config.columns
-    assert config.data.leads == leads
+    assert config.data.leads == Source(path=leads)
     assert [columns.id, columns.group, columns.target, columns.date] == names[:4]
     assert columns.positive == positive
     assert columns.fit == tuple(by_role["fit"])

@@ -236,7 +236,7 @@ def test_predict_without_a_model_asks_the_rules() -> None:
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"model": MODEL, "events": leads()}, "not available yet"), ({}, "needs a model or rules")],
+    [({"model": MODEL, "events": leads()}, "trained without events"), ({}, "needs a model or rules")],
 )
 def test_predict_says_what_it_cannot_do(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -129,6 +129,7 @@ def fit_bands(
     base_rate: float,
     leads_per_week: float | None,
     n_positive: int,
+    leads: np.ndarray | None = None,
 ) -> Bands:
     """Turn an agreement into thresholds.
 
@@ -152,6 +153,9 @@ def fit_bands(
         Newest weekly volume.
     n_positive : int
         Conversions in training; below 200 nothing is certified.
+    leads : array of int or None, shape (n_certified,)
+        Whose each certification row is, rows in time order; a lead is then tested once a threshold, by its first
+        row that reaches it, else by its first. None: a row a lead.
 
     Returns
     -------
@@ -170,16 +174,17 @@ def fit_bands(
     everyone = np.concatenate([chosen, certified])
     if agreement.policy == "capacity":
         sql = _capacity_threshold(everyone, agreement, leads_per_week)
-        sql_certified = enough and _precision_bound(certified, y, sql, delta) >= rate
+        sql_certified = enough and _precision_bound(*_once(certified, y, leads, sql), sql, delta) >= rate
     else:
         top = _top_threshold(chosen, agreement.uncertified_top)
         candidates = _promising(grid, chosen, len(certified), rate=rate) or [top]
-        passed = _passing(candidates, certified, y, rate=rate, delta=delta) if enough else []
+        passed = _passing(candidates, certified, y, leads, rate=rate, delta=delta) if enough else []
         sql, sql_certified = (passed[-1], True) if passed else (top, False)
-    mql, mql_certified = _recall_threshold(grid, chosen, certified, y, rate=agreement.mql_recall, delta=delta)
+    mql, mql_certified = _recall_threshold(grid, chosen, certified, y, leads, rate=agreement.mql_recall, delta=delta)
     mql = min(mql, sql)
-    in_sql, in_mql = certified >= sql, certified >= mql
-    n_sql, n_won, n_found, n_all = (int(n) for n in (in_sql.sum(), y[in_sql].sum(), y[in_mql].sum(), y.sum()))
+    (p_sql, y_sql), (p_mql, y_mql) = _once(certified, y, leads, sql), _once(certified, y, leads, mql)
+    n_sql, n_won = int((p_sql >= sql).sum()), int(y_sql[p_sql >= sql].sum())
+    n_found, n_all = int(y_mql[p_mql >= mql].sum()), int(y_mql.sum())
     return Bands(
         sql=float(sql),
         mql=float(mql),
@@ -221,16 +226,35 @@ def _promising(grid: np.ndarray, chosen: np.ndarray, n_certified: int, *, rate: 
     return [float(threshold) for threshold in grid[start:]] if surety[start] > 0 else []
 
 
+def _once(
+    probability: np.ndarray, y: np.ndarray, leads: np.ndarray | None, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep one row a lead: the first that reaches the threshold, else its first."""
+    if leads is None:
+        return probability, y
+    order = np.argsort(probability < threshold, kind="stable")
+    _, first = np.unique(leads[order], return_index=True)
+    kept = np.sort(order[first])
+    return probability[kept], y[kept]
+
+
 def _passing(
-    candidates: list[float], certified: np.ndarray, y: np.ndarray, *, rate: float, delta: float
+    candidates: list[float],
+    certified: np.ndarray,
+    y: np.ndarray,
+    leads: np.ndarray | None,
+    *,
+    rate: float,
+    delta: float,
 ) -> list[float]:
     """Give the candidates whose precision is certified, tested in order until one fails."""
     from scipy import stats  # imported here: a bundle's consumer scores without scipy
 
     passed = []
     for threshold in candidates:
-        inside = certified >= threshold
-        p_value = float(stats.binom.sf(y[inside].sum() - 1, inside.sum(), rate)) if inside.any() else 1.0
+        once, won = _once(certified, y, leads, threshold)
+        inside = once >= threshold
+        p_value = float(stats.binom.sf(won[inside].sum() - 1, inside.sum(), rate)) if inside.any() else 1.0
         if p_value > delta:
             break
         passed.append(threshold)
@@ -238,12 +262,19 @@ def _passing(
 
 
 def _recall_threshold(
-    grid: np.ndarray, chosen: np.ndarray, certified: np.ndarray, y: np.ndarray, *, rate: float, delta: float
+    grid: np.ndarray,
+    chosen: np.ndarray,
+    certified: np.ndarray,
+    y: np.ndarray,
+    leads: np.ndarray | None,
+    *,
+    rate: float,
+    delta: float,
 ) -> tuple[float, bool]:
     """Give the highest threshold whose recall is certified; else the one the probabilities themselves expect."""
-    n_all = int(y.sum())
     for threshold in grid:
-        if _lower_bound(int(y[certified >= threshold].sum()), n_all, delta) >= rate:
+        once, won = _once(certified, y, leads, threshold)
+        if _lower_bound(int(won[once >= threshold].sum()), int(won.sum()), delta) >= rate:
             return float(threshold), True
     ordered = np.sort(chosen)[::-1]
     found = np.cumsum(ordered) / ordered.sum()

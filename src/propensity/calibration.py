@@ -78,7 +78,9 @@ def sigmoid(log_odds: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(log_odds >= 0, 1 / (1 + tail), tail / (1 + tail)))
 
 
-def fit_calibrator(margin: np.ndarray, y: np.ndarray, block: np.ndarray, *, is_time: bool) -> Calibrator:
+def fit_calibrator(
+    margin: np.ndarray, y: np.ndarray, block: np.ndarray, *, is_time: bool, weight: np.ndarray | None = None
+) -> Calibrator:
     """Fit slope and intercept on out-of-fold margins.
 
     The slope is the maximum likelihood slope common to all blocks, each with its own intercept, combined with
@@ -95,6 +97,8 @@ def fit_calibrator(margin: np.ndarray, y: np.ndarray, block: np.ndarray, *, is_t
         Out-of-fold block; in time order, the highest is the newest.
     is_time : bool
         Whether blocks are in time order.
+    weight : array of float or None, shape (n_rows,)
+        Of rows that share a lead; None for one each.
 
     Returns
     -------
@@ -110,20 +114,21 @@ def fit_calibrator(margin: np.ndarray, y: np.ndarray, block: np.ndarray, *, is_t
     >>> round(fitted.slope, 6), round(abs(fitted.intercept), 6)
     (1.0, 0.0)
     """
-    n_positive = int(y.sum())
+    weight = np.ones(len(y)) if weight is None else weight
+    n_rows, n_positive = round(float(weight.sum())), round(float((weight * y).sum()))
     slope = 1.0
     if n_positive >= MIN_POSITIVES_SLOPE:
-        estimate, variance = _common_slope(margin, y, block)
+        estimate, variance = _common_slope(margin, y, block, weight)
         slope = (SLOPE_PRECISION + estimate / variance) / (SLOPE_PRECISION + 1 / variance)
-    intercept = _intercept(slope * margin, y, prior=0.0, precision=INTERCEPT_PRECISION)
-    if is_time and _refresh_pays(slope * margin, y, block):
-        intercept = _refreshed(slope * margin, y, block == block.max(), prior=intercept)
+    intercept = _intercept(slope * margin, y, weight, prior=0.0, precision=INTERCEPT_PRECISION)
+    if is_time and _refresh_pays(slope * margin, y, block, weight):
+        intercept = _refreshed(slope * margin, y, weight, block == block.max(), prior=intercept)
     return Calibrator(
-        slope=float(slope), intercept=intercept, limit=float(np.log(len(y) + 1)), n_rows=len(y), n_positive=n_positive
+        slope=float(slope), intercept=intercept, limit=float(np.log(n_rows + 1)), n_rows=n_rows, n_positive=n_positive
     )
 
 
-def _common_slope(margin: np.ndarray, y: np.ndarray, block: np.ndarray) -> tuple[float, float]:
+def _common_slope(margin: np.ndarray, y: np.ndarray, block: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Give the slope that blocks with their own intercepts share, and its variance."""
     blocks, which = np.unique(block, return_inverse=True)
     intercepts = np.eye(len(blocks))[which]
@@ -133,8 +138,8 @@ def _common_slope(margin: np.ndarray, y: np.ndarray, block: np.ndarray) -> tuple
     weights = np.append(1.0, np.zeros(len(blocks)))
     for _ in range(100):
         p = sigmoid(design @ weights)
-        gradient = design.T @ (y - p) - ridge * (weights - np.append(1.0, np.zeros(len(blocks))))
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag(ridge)
+        gradient = design.T @ (weight * (y - p)) - ridge * (weights - np.append(1.0, np.zeros(len(blocks))))
+        hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + np.diag(ridge)
         step = np.clip(np.linalg.solve(hessian, gradient), -2, 2)
         weights = weights + step
         if np.abs(step).max() < 1e-10:
@@ -142,39 +147,40 @@ def _common_slope(margin: np.ndarray, y: np.ndarray, block: np.ndarray) -> tuple
     inverse = np.linalg.inv(hessian)
     variance = inverse[0, 0]
     if len(blocks) > 1:
-        scores = intercepts.T @ (design * (y - p)[:, None])
+        scores = intercepts.T @ (design * (weight * (y - p))[:, None])
         spread = len(blocks) / (len(blocks) - 1) * (inverse @ scores.T @ scores @ inverse)[0, 0]
         variance = max(variance, spread)
     return float(weights[0]), float(variance)
 
 
-def _refresh_pays(offset: np.ndarray, y: np.ndarray, block: np.ndarray) -> bool:
+def _refresh_pays(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: np.ndarray) -> bool:
     """Say whether a refresh on one block lowered the log loss of the next, over all blocks but the first."""
     blocks = np.unique(block)
     gain = 0.0
     for newest, following in itertools.pairwise(blocks):
         seen, ahead = block <= newest, block == following
-        plain = _intercept(offset[seen], y[seen], prior=0.0, precision=INTERCEPT_PRECISION)
-        fresh = _refreshed(offset, y, block == newest, prior=plain)
-        gain += float((_loss(offset[ahead] + plain, y[ahead]) - _loss(offset[ahead] + fresh, y[ahead])).sum())
+        plain = _intercept(offset[seen], y[seen], weight[seen], prior=0.0, precision=INTERCEPT_PRECISION)
+        fresh = _refreshed(offset, y, weight, block == newest, prior=plain)
+        saved = _loss(offset[ahead] + plain, y[ahead]) - _loss(offset[ahead] + fresh, y[ahead])
+        gain += float((weight[ahead] * saved).sum())
     return gain > 0
 
 
-def _refreshed(offset: np.ndarray, y: np.ndarray, newest: np.ndarray, *, prior: float) -> float:
-    if y[newest].sum() < MIN_POSITIVES_REFRESH:
+def _refreshed(offset: np.ndarray, y: np.ndarray, weight: np.ndarray, newest: np.ndarray, *, prior: float) -> float:
+    if (weight * y)[newest].sum() < MIN_POSITIVES_REFRESH:
         return prior
-    return _intercept(offset[newest], y[newest], prior=prior, precision=REFRESH_PRECISION)
+    return _intercept(offset[newest], y[newest], weight[newest], prior=prior, precision=REFRESH_PRECISION)
 
 
 def _loss(log_odds: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(np.logaddexp(0, log_odds) - y * log_odds)
 
 
-def _intercept(offset: np.ndarray, y: np.ndarray, *, prior: float, precision: float) -> float:
+def _intercept(offset: np.ndarray, y: np.ndarray, weight: np.ndarray, *, prior: float, precision: float) -> float:
     """Give the most likely shift of log-odds under a normal prior, by bisection of the (decreasing) score."""
     low, high = prior - 30.0, prior + 30.0
     for _ in range(100):
         middle = (low + high) / 2
-        score = float((y - sigmoid(offset + middle)).sum()) - precision * (middle - prior)
+        score = float((weight * (y - sigmoid(offset + middle))).sum()) - precision * (middle - prior)
         low, high = (middle, high) if score > 0 else (low, middle)
     return (low + high) / 2

@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_score(commands)
     _add_explain(commands)
+    _add_features(commands)
     _add_sample(commands)
     return parser
 
@@ -101,9 +102,7 @@ def _add_score(commands: Any) -> None:
     score.add_argument("-o", "--output", metavar="OUT", required=True, help="scores as .csv or .parquet")
     _add_config(score)
     _add_model(score)
-    score.add_argument(
-        "--as-of", metavar="T", default="", help="what day the scores are for; default: newest date in LEADS"
-    )
+    _add_tables(score)
     score.add_argument("--reasons", type=int, default=4, metavar="N", help="reasons a lead, 0 to 20 (default 4)")
     score.add_argument(
         "--allow-degraded",
@@ -125,9 +124,39 @@ def _add_explain(commands: Any) -> None:
     explain.add_argument("--lead", metavar="ID", required=True, help="its id, or its row number where leads have no id")
     _add_config(explain)
     _add_model(explain)
+    _add_tables(explain, cutoffs=False)
     explain.add_argument("--plot", metavar="PNG", help="also draw it as a waterfall")
     _add_json(explain)
     explain.set_defaults(action=run_explain)
+
+
+def _add_features(commands: Any) -> None:
+    features = commands.add_parser(
+        "features",
+        help="the feature rows of leads, as the registered model takes them",
+        description="Make the rows a model trained with events scores: each lead as known at an instant, and what it "
+        "had done by then. Nothing at or after that instant counts.",
+    )
+    features.add_argument("leads", metavar="LEADS", nargs="?", help="CSV or Parquet; default: the config's leads")
+    features.add_argument("-o", "--output", metavar="OUT", required=True, help="feature rows as .parquet")
+    _add_config(features)
+    _add_model(features)
+    _add_tables(features)
+    features.set_defaults(action=run_features)
+
+
+def _add_tables(parser: argparse.ArgumentParser, *, cutoffs: bool = True) -> None:
+    parser.add_argument("--events", metavar="F", help="what the leads did; default: the config's events")
+    parser.add_argument(
+        "--as-of",
+        metavar="T",
+        default="",
+        help="the instant to score as of; nothing at or after it counts; default: the newest stamp in the files",
+    )
+    if cutoffs:
+        parser.add_argument(
+            "--cutoffs", metavar="F", help="score each lead as of its own cutoff: a file of ids and cutoffs"
+        )
 
 
 def _add_sample(commands: Any) -> None:
@@ -308,26 +337,19 @@ def run_score(options: argparse.Namespace) -> None:
     """Score a file and write the scores."""
     from propensity.scoring import check_degraded, score
     from propensity.storage.scores import check_output, write_scores
-    from propensity.storage.tables import read_leads
     from propensity.storage.writing import holding
 
     output = Path(options.output)
     check_output(output)
     with holding(output):
         config = _optional_config(options)
-        source = options.leads or (config.data.leads if config else None)
-        if source is None:
-            msg = "Name the leads to score: propensity score LEADS -o scores.csv"
-            raise InputError(msg)
-        if output.exists() and Path(source).exists() and output.samefile(source):
-            msg = f"{output.name} holds the leads to score and would be lost. Name another output with -o."
-            raise InputError(msg)
+        _check_inputs_kept(output, options, config)
         model, fallback, why = _find_model(options, config)
-        tables = read_leads(Path(source))
+        leads, as_of = _rows_to_score(options, config, model)
         scores = score(
-            tables.leads,
+            leads,
             model=model,
-            as_of=_as_of(options.as_of) or _newest_date(tables.leads, model, config),
+            as_of=as_of,
             n_reasons=options.reasons,
             fallback_reason=fallback,
         )
@@ -351,7 +373,6 @@ def run_explain(options: argparse.Namespace) -> None:
     from propensity.plotting import plot_waterfall
     from propensity.schema import read_ids
     from propensity.scoring import judge, score
-    from propensity.storage.tables import read_leads
     from propensity.storage.writing import check_writable, replacing
 
     plot = Path(options.plot) if options.plot else None
@@ -359,7 +380,7 @@ def run_explain(options: argparse.Namespace) -> None:
         check_writable(plot)
     config = _optional_config(options)
     model, fallback, why = _find_model(options, config)
-    leads = read_leads(Path(options.leads)).leads
+    leads, as_of = _rows_to_score(options, config, model)
     judged = judge(leads, model)
     found = [i for i, key in enumerate(read_ids(judged.rows.ids, missing=())) if key == options.lead.strip()]
     if not found:
@@ -367,7 +388,6 @@ def run_explain(options: argparse.Namespace) -> None:
         raise InputError(msg)
     row = found[0]
     lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
-    as_of = _newest_date(leads, model, config)
     shown = score(lead, model=model, as_of=as_of, fallback_reason=fallback).frame.iloc[0]
     parts: list[dict[str, Any]] = []
     explanation = judged.explanation if shown["scored_by"] == "model" else None
@@ -414,6 +434,126 @@ def run_explain(options: argparse.Namespace) -> None:
         _print_explanation(answer, why)
         if plot is not None and explanation is None:
             print("No plot was drawn: the rules answered, and there is nothing to add up.")
+
+
+def run_features(options: argparse.Namespace) -> None:
+    """Write the feature rows of leads."""
+    from propensity.schema import normalise_name
+    from propensity.scoring import expected_columns
+    from propensity.storage.scores import write_rows
+    from propensity.storage.writing import check_writable, holding
+
+    output = Path(options.output)
+    check_writable(output)
+    if output.suffix != ".parquet":
+        msg = f"Feature rows are written as Parquet, got {output.name[-40:]!r}. Name a file that ends in .parquet."
+        raise InputError(msg)
+    with holding(output):
+        config = _optional_config(options)
+        _check_inputs_kept(output, options, config)
+        model, _, why = _find_model(options, config)
+        if why:
+            msg = f"Only a model knows its features. {why}"
+            raise InputError(msg)
+        frame, as_of = _rows_to_score(options, config, model)
+        # Only what the model and its sheet read: no other field of a lead belongs into a second file.
+        wanted = {normalise_name(name) for name in (*expected_columns(model), model.schema.id, model.schema.cutoff)}
+        frame = frame[[name for name in frame.columns if normalise_name(name) in wanted]]
+        write_rows(frame, output)
+    print(f"{len(frame):,} rows of {len(model.schema.names)} features{f', as of {as_of}' if as_of else ''}")
+    print(f"Written: {output}")
+
+
+def _check_inputs_kept(output: Path, options: argparse.Namespace, config: Config | None) -> None:
+    """Refuse an output that is one of the inputs."""
+    own = [config.data.leads, config.data.events] if config else []
+    named = [options.leads, options.events, options.cutoffs, *(source.path for source in own if source)]
+    for source in named:
+        if source and output.exists() and Path(source).exists() and output.samefile(source):
+            msg = f"{output.name} holds the leads to score and would be lost. Name another output with -o."
+            raise InputError(msg)
+
+
+def _rows_to_score(
+    options: argparse.Namespace, config: Config | None, model: PropensityModel
+) -> tuple[pd.DataFrame, str]:
+    """Read what is to be scored, feature rows where the model takes those, and the instant it is as of."""
+    from propensity.features import features_as_of
+    from propensity.schema import normalise_name
+    from propensity.scoring import expected_columns
+    from propensity.storage.tables import read_table
+
+    as_of = _as_of(options.as_of)
+    named = getattr(options, "cutoffs", None)
+    cutoffs = read_table(Path(named)) if named else None
+    own = config.data.leads if config else None
+    leads: pd.DataFrame | None = None
+    if options.leads is not None:
+        leads = read_table(Path(options.leads), query=own.query if own else "")
+    elif own is not None:
+        leads = read_table(Path(own.path), query=own.query)
+    elif cutoffs is None:
+        msg = "Name the leads to score: propensity score LEADS -o scores.csv, or the cutoffs to score them at."
+        raise InputError(msg)
+    at = None
+    if cutoffs is not None:
+        leads, at = _leads_at_cutoffs(leads, cutoffs, config, model)
+    assert leads is not None  # noqa: S101 - one of the three gave them
+    if cutoffs is None and config is not None and config.columns.cutoff and not as_of:
+        from propensity.asof import read_stamps
+
+        where = {"timezone": config.data.timezone, "missing": config.data.missing}
+        at = read_stamps(leads, config.columns.cutoff, key="columns.cutoff", **where).at  # type: ignore[arg-type]
+    plan = model.plan
+    behaviour = {normalise_name(name) for name in plan.behaviour_names}
+    is_ready = behaviour <= {normalise_name(name) for name in leads.columns}
+    if not plan.has_events or (is_ready and not options.events):
+        if at is not None and model.schema.cutoff is not None:
+            leads = leads.assign(**{model.schema.cutoff: at})
+        return leads, as_of or _newest_date(leads, model, config)
+    source = config.data.events if config else None
+    if options.events is None and source is None:
+        msg = "The model was trained with events. Name them: --events FILE, or data.events in the config."
+        raise InputError(msg)
+    events = read_table(Path(options.events or source.path), query=source.query if source else "")  # type: ignore[union-attr]
+    history = config.data.field_history if config else None
+    frame = features_as_of(
+        leads,
+        plan,
+        events=events,
+        field_history=read_table(Path(history.path), query=history.query) if history else None,
+        as_of=as_of,
+        cutoffs=at,
+        also=expected_columns(model),
+    )
+    return frame, as_of
+
+
+def _leads_at_cutoffs(
+    leads: pd.DataFrame | None, cutoffs: pd.DataFrame, config: Config | None, model: PropensityModel
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Give one row a row of the cutoff file, in its order, with the lead's own columns beside it."""
+    import pandas as pd
+
+    from propensity.asof import join_keys, read_stamps
+    from propensity.config import CutoffColumns
+    from propensity.schema import find_column
+
+    names = config.columns.cutoffs if config else CutoffColumns()
+    where = {"timezone": model.plan.timezone, "missing": model.plan.missing}
+    at = read_stamps(cutoffs, names.cutoff, key="columns.cutoffs.cutoff", **where).at  # type: ignore[arg-type]
+    ids = cutoffs[find_column(cutoffs, names.id, key="columns.cutoffs.id")].reset_index(drop=True)
+    lead_id = model.schema.id or names.id
+    if leads is None:
+        return pd.DataFrame({lead_id: ids}), at
+    own = find_column(leads, lead_id, key="columns.id")
+    keys = join_keys(leads[own], missing=model.schema.missing)
+    first = leads[~keys.duplicated().to_numpy() & keys.notna().to_numpy()].reset_index(drop=True)
+    there = pd.Index(join_keys(first[own], missing=model.schema.missing))
+    place = there.get_indexer(pd.Index(join_keys(ids, missing=model.schema.missing)))
+    rows = first.reindex(place).reset_index(drop=True)
+    rows[own] = ids
+    return rows, at
 
 
 def run_sample(options: argparse.Namespace) -> None:

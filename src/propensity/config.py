@@ -24,17 +24,6 @@ Availability = Literal["static", "event", "mutable", "outcome"]
 Family = Literal["fit", "behaviour"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
-# Names that are agreed on but arrive with the lead, event and outcome tables: refused with a word, not as unknown.
-LATER = {
-    ("data", "events"): "event tables",
-    ("data", "outcomes"): "outcome tables",
-    ("data", "cutoffs"): "chosen cutoffs",
-    ("columns", "event"): "event tables",
-    ("columns", "outcome"): "outcome tables",
-    ("labels",): "event and outcome tables; a flat file brings its own target",
-    ("features",): "event tables",
-}
-
 
 class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know."""
@@ -42,13 +31,39 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, allow_inf_nan=False)
 
 
-class DataConfig(Section):
-    """Where the leads are and how they are written."""
+class Source(Section):
+    """A file, or what a read-only query makes of it."""
 
-    leads: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1)]
+    query: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_alone_is_a_path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+
+class DataConfig(Section):
+    """Where the tables are and how they are written."""
+
+    leads: Source | None = None
+    events: Source | None = None
+    outcomes: Source | None = None
+    cutoffs: Source | None = None
+    field_history: Source | None = None
     timezone: str = "UTC"
     extracted_at: dt.datetime | None = None
     missing: dict[str, tuple[str | int | float, ...]] = Field(default={"*": MISSING_WORDS})
+
+    @model_validator(mode="after")
+    def _leads_come_from_somewhere(self) -> "DataConfig":
+        if self.leads is None and self.cutoffs is None:
+            msg = "name the lead file (data.leads), or a file of cutoffs whose ids are the leads (data.cutoffs)"
+            raise ValueError(msg)
+        if self.outcomes is not None and self.leads is None and self.events is None:
+            msg = "outcomes alone teach nothing: name leads or events too"
+            raise ValueError(msg)
+        return self
 
     @field_validator("missing", mode="before")
     @classmethod
@@ -73,19 +88,77 @@ def _folded(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
+class EventColumns(Section):
+    """What the columns of the event table are called; `value` and `recorded_at` may be absent."""
+
+    id: str | None = None
+    group: str | None = None
+    occurred_at: str = "occurred_at"
+    type: str = "event_type"
+    value: str = ""
+    recorded_at: str = ""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> "EventColumns":
+        if self.id is not None and self.group is not None:
+            msg = "events belong to leads (id) or to accounts (group), not to both: keep one of the two"
+            raise ValueError(msg)
+        return self
+
+
+class OutcomeColumns(Section):
+    """What the columns of the outcome table are called."""
+
+    id: str | None = None
+    group: str | None = None
+    converted_at: str = "converted_at"
+
+    @model_validator(mode="after")
+    def _one_key(self) -> "OutcomeColumns":
+        if self.id is not None and self.group is not None:
+            msg = "outcomes belong to leads (id) or to accounts (group), not to both: keep one of the two"
+            raise ValueError(msg)
+        return self
+
+
+class CutoffColumns(Section):
+    """What the columns of the cutoff table are called."""
+
+    id: str = "lead_id"
+    cutoff: str = "cutoff"
+
+
+class FieldHistoryColumns(Section):
+    """What the columns of the field history are called; `old_value` may be absent."""
+
+    id: str = "lead_id"
+    field: str = "field"
+    value: str = "value"
+    valid_from: str = "valid_from"
+    old_value: str = ""
+
+
 class ColumnsConfig(Section):
-    """What each column of the lead file is. Columns named nowhere are not used."""
+    """What each column of the tables is. Columns named nowhere are not used."""
 
     id: str | None = None
     group: str | None = None
     target: str | None = None
     positive: str | None = None
     date: str | None = None
+    cutoff: str | None = None
+    converted_at: str | None = None
+    closed_lost_at: str | None = None
     ordered: bool = False
     fit: tuple[str, ...] = ()
     behaviour: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     count: tuple[str, ...] = ()
+    event: EventColumns = EventColumns()
+    outcome: OutcomeColumns = OutcomeColumns()
+    cutoffs: CutoffColumns = CutoffColumns()
+    field_history: FieldHistoryColumns = FieldHistoryColumns()
+    stage: Mapping[str, str] = {}
 
     @model_validator(mode="after")
     def _one_role_a_column(self) -> "ColumnsConfig":
@@ -98,7 +171,8 @@ class ColumnsConfig(Section):
         if twice:
             msg = f"a feature is named twice: {', '.join(twice)}"
             raise ValueError(msg)
-        key = [name for name in (self.id, self.target, self.date, self.group) if name and _folded(name) in used]
+        keys = (self.id, self.target, self.date, self.group, self.cutoff, self.converted_at, self.closed_lost_at)
+        key = [name for name in (*keys, *self.stage) if name and _folded(name) in used]
         if key:
             msg = f"a column cannot be id, group, target or date and a feature too: {', '.join(key)}"
             raise ValueError(msg)
@@ -115,6 +189,40 @@ class ColumnsConfig(Section):
     def family(self, column: str) -> Family:
         """Say which of the two feature families a used column belongs to."""
         return "fit" if column in self.fit else "behaviour"
+
+
+class LabelsConfig(Section):
+    """When a lead counts as converted, and when that is known."""
+
+    horizon_days: Annotated[int, Field(ge=1, le=730)] = 90
+    ingest_lag_days: Annotated[int, Field(ge=0, le=365)] = 2
+    snapshot_every_days: Annotated[int, Field(ge=1, le=365)] = 7
+    max_snapshots_per_lead: Annotated[int, Field(ge=1, le=100)] = 4
+    repeat: bool = False
+    closed_lost_is_final: bool = False
+    drop_immature: bool = True
+
+
+class FeaturesConfig(Section):
+    """What is made of events, and of raw fields about who a lead is."""
+
+    windows_days: tuple[Annotated[int, Field(ge=1, le=730)], ...] = (7, 30, 90)
+    half_life_days: Annotated[float, Field(gt=0, le=730)] = 14
+    lookback_days: Annotated[int, Field(ge=1, le=3650)] = 365
+    families: Mapping[str, tuple[str, ...]] = {}
+    derive: Mapping[str, Literal["range", "title", "email", "country", "presence"]] = {}
+
+    @model_validator(mode="after")
+    def _windows_grow(self) -> "FeaturesConfig":
+        if not self.windows_days or list(self.windows_days) != sorted({*self.windows_days}):
+            msg = f"windows_days must be different and grow, got {list(self.windows_days)}"
+            raise ValueError(msg)
+        if self.lookback_days < self.windows_days[-1]:
+            msg = (
+                f"lookback_days must be at least the longest window, {self.windows_days[-1]}, got {self.lookback_days}"
+            )
+            raise ValueError(msg)
+        return self
 
 
 class EvaluationConfig(Section):
@@ -260,6 +368,8 @@ class Config(Section):
     data: DataConfig
     columns: ColumnsConfig = ColumnsConfig()
     availability: Mapping[str, Availability] = {}
+    labels: LabelsConfig = LabelsConfig()
+    features: FeaturesConfig = FeaturesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     learner: LearnerConfig = LearnerConfig()
     agreement: AgreementConfig = AgreementConfig()
@@ -268,8 +378,16 @@ class Config(Section):
 
     def digest_source(self) -> dict[str, Any]:
         """Give what the config digest is taken over: neither paths nor the registry's name."""
-        settings = self.model_dump(mode="json", exclude={"registry": True, "data": {"leads"}})
+        files = ("leads", "events", "outcomes", "cutoffs", "field_history")
+        settings = self.model_dump(mode="json", exclude={"registry": True, "data": {name: {"path"} for name in files}})
         return dict(settings)
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether training rows are (lead, cutoff) pairs: there are events, outcomes or chosen cutoffs."""
+        data, columns = self.data, self.columns
+        tables = (data.events, data.outcomes, data.cutoffs, columns.cutoff, columns.converted_at)
+        return any(part is not None for part in tables)
 
 
 def parse_config(settings: Mapping[str, Any], *, source: str = "propensity.toml") -> Config:
@@ -300,18 +418,10 @@ def parse_config(settings: Mapping[str, Any], *, source: str = "propensity.toml"
     propensity.errors.ConfigError: propensity.toml cannot be used:
       learner.max_depth: input should be less than or equal to 8; got 12
     """
-    problems = [
-        f"{'.'.join(path)}: not available yet, it arrives with {what}; take it out"
-        for path, what in LATER.items()
-        if _has(settings, path)
-    ]
-    if isinstance(_get(settings, ("data", "leads")), Mapping):
-        problems.append("data.leads: a query over a file is not available yet; give the path alone")
-    if not problems:
-        try:
-            return Config.model_validate(settings)
-        except ValidationError as error:
-            problems = [*dict.fromkeys(_sentence(item, settings) for item in error.errors(include_url=False))]
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        problems = [*dict.fromkeys(_sentence(item, settings) for item in error.errors(include_url=False))]
     msg = "\n  ".join([f"{source} cannot be used:", *problems])
     raise ConfigError(msg)
 
@@ -325,11 +435,6 @@ def _get(settings: object, path: tuple[str | int, ...]) -> object:
         else:
             return None
     return settings
-
-
-def _has(settings: object, path: tuple[str, ...]) -> bool:
-    parent = _get(settings, path[:-1])
-    return isinstance(parent, Mapping) and path[-1] in parent
 
 
 def _sentence(item: Any, settings: object) -> str:
@@ -358,7 +463,7 @@ def _known_keys(path: list[str | int]) -> str:
         ("rules", "points"): RulePoints,
         ("rules", "groups"): RuleGroup,
     }
-    section: Any = many.get(tuple(path[:2]))
+    section: Any = many.get(tuple(path[:2])) or (Source if path[0] == "data" and len(path) > 2 else None)
     if section is None:
         section = Config
         for part in path[:-1]:

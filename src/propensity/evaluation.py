@@ -43,6 +43,8 @@ class Predictions:
     band : array of str, shape (n_rows,)
     groups : array of int, shape (n_rows,)
         Rows of one lead or account.
+    weight : array of float or None, shape (n_rows,)
+        Snapshots of one lead add up to one; None for a lead each.
     """
 
     y: np.ndarray
@@ -51,6 +53,12 @@ class Predictions:
     rules: np.ndarray
     band: np.ndarray
     groups: np.ndarray
+    weight: np.ndarray | None = None
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The rows' weights as numbers."""
+        return np.ones(len(self.y)) if self.weight is None else self.weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +207,8 @@ class Evaluation:
 def pool(parts: Sequence[Predictions]) -> Predictions:
     """Put the test rows of several splits together."""
     names = ("y", "probability", "constant", "rules", "band", "groups")
-    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    pooled = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Predictions(**pooled, weight=np.concatenate([part.weights for part in parts]))
 
 
 def measure_predictions(predictions: Predictions, *, seed: int, rules: bool = False) -> Measured:
@@ -214,9 +223,9 @@ def measure_predictions(predictions: Predictions, *, seed: int, rules: bool = Fa
     """
     probability = predictions.rules if rules else predictions.probability
     weights = cluster_weights(predictions.groups, seed=seed)
-    metrics = measure(predictions.y, probability, weights=weights)
+    metrics = measure(predictions.y, probability, weights=weights, weight=predictions.weights)
     constant = row_log_loss(predictions.y, predictions.constant)
-    metrics["constant_log_loss"] = mean_interval(constant, weights=weights)
+    metrics["constant_log_loss"] = mean_interval(constant, weights=weights, weight=predictions.weights)
     return Measured(
         n_rows=len(predictions.y),
         n_positive=int(predictions.y.sum()),
@@ -245,7 +254,7 @@ def evaluate(
     pooled = pool(parts)
     test = parts[-1] if kind == "time" else pooled
     gain = row_log_loss(pooled.y, pooled.constant) - row_log_loss(pooled.y, pooled.probability)
-    weights = cluster_weights(pooled.groups, seed=seed)
+    weights = cluster_weights(pooled.groups, seed=seed) * pooled.weights
     return Evaluation(
         kind=kind,
         headline=measure_predictions(test, seed=seed),
@@ -260,8 +269,9 @@ def evaluate(
 
 def _ranking_gain(part: Predictions) -> np.ndarray:
     """Give each row's log-loss gain over the test base rate once the model is shifted to it."""
-    rate = np.full(len(part.y), part.y.mean())
-    return np.asarray(row_log_loss(part.y, rate) - row_log_loss(part.y, shift_to_rate(part.probability, part.y.mean())))
+    average = float(np.average(part.y, weights=part.weights))
+    shifted = shift_to_rate(part.probability, average, weight=part.weights)
+    return np.asarray(row_log_loss(part.y, np.full(len(part.y), average)) - row_log_loss(part.y, shifted))
 
 
 def _finite(value: float) -> float | None:

@@ -40,10 +40,18 @@ class Blocks:
         Block of each row, from 0; -1 where a row only ever teaches.
     is_time : bool
         True: a block's learner sees earlier rows only. False: it sees all other blocks.
+    order, known : array or None, shape (n_rows,)
+        Where rows are in time: their cutoff, and from when on their label is known.
+    is_apart : bool
+        Whether leads in a block leave the rows that teach it. Not for customers who come back: a later block
+        scores people whose earlier behaviour is known.
     """
 
     of_row: np.ndarray
     is_time: bool
+    order: np.ndarray | None = None
+    known: np.ndarray | None = None
+    is_apart: bool = True
 
     @property
     def n_blocks(self) -> int:
@@ -60,8 +68,10 @@ class Blocks:
             Rows of one group stay on one side: those in the block leave the teaching rows.
         """
         test = np.flatnonzero(self.of_row == block)
-        teaching = self.of_row < block if self.is_time else self.of_row != block
-        return Split(past=without_groups(np.flatnonzero(teaching), test, groups), test=test)
+        past = np.flatnonzero(self.of_row < block if self.is_time else self.of_row != block)
+        if self.is_time and self.order is not None and self.known is not None and len(test):
+            past = past[self.known[past] <= self.order[test].min()]
+        return Split(past=without_groups(past, test, groups) if self.is_apart else past, test=test)
 
 
 def without_groups(past: np.ndarray, test: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -99,8 +109,17 @@ def boundaries(order: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return np.array(cuts)
 
 
-def time_origins(order: np.ndarray, groups: np.ndarray, *, n_origins: int) -> list[Split]:
+def time_origins(
+    order: np.ndarray,
+    groups: np.ndarray,
+    *,
+    n_origins: int,
+    known: np.ndarray | None = None,
+    is_apart: bool = True,
+) -> list[Split]:
     """Split ordered rows at each origin; the newest 20 % is the last one, the headline.
+
+    Where one instant holds more rows than that, they are the headline together.
 
     Parameters
     ----------
@@ -109,6 +128,11 @@ def time_origins(order: np.ndarray, groups: np.ndarray, *, n_origins: int) -> li
     groups : array of int, shape (n_rows,)
     n_origins : int
         1 for the headline alone.
+    known : array or None, shape (n_rows,)
+        From when on a row's label is known: rows whose label window reaches into the test teach nothing (purge).
+        None: at once.
+    is_apart : bool
+        Whether tested leads leave the past.
 
     Returns
     -------
@@ -118,20 +142,26 @@ def time_origins(order: np.ndarray, groups: np.ndarray, *, n_origins: int) -> li
     shares = np.append(np.linspace(ORIGINS_FROM, ORIGINS_TO, n_origins), [1 - TEST_SHARE, 1.0])
     shares = np.unique(np.round(shares, 12)) if n_origins > 1 else np.array([1 - TEST_SHARE, 1.0])
     cuts = boundaries(order, shares)
+    if cuts[-2] == len(order):
+        cuts[-2] = np.searchsorted(order, order[-1], side="left")
+        cuts[:-1] = np.minimum(cuts[:-1], cuts[-2])
     splits = []
     for start, stop in itertools.pairwise(cuts):
         test = np.arange(start, stop)
-        past = without_groups(np.arange(start), test, groups)
+        past = np.arange(start)
+        if known is not None and len(test):
+            past = past[known[past] <= order[start]]
+        past = without_groups(past, test, groups) if is_apart else past
         if len(test) and len(past):
             splits.append(Split(past=past, test=test))
     return splits
 
 
-def time_blocks(order: np.ndarray) -> Blocks:
+def time_blocks(order: np.ndarray, *, known: np.ndarray | None = None, is_apart: bool = True) -> Blocks:
     """Cut a past into its forward chain: the first 40 % only teach, then five equal blocks."""
     cuts = boundaries(order, np.linspace(CHAIN_START, 1, N_BLOCKS + 1))
     of_row = np.searchsorted(cuts, np.arange(len(order)), side="right") - 1
-    return Blocks(of_row=_renumbered(of_row), is_time=True)
+    return Blocks(of_row=_renumbered(of_row), is_time=True, order=order, known=known, is_apart=is_apart)
 
 
 def group_blocks(y: np.ndarray, groups: np.ndarray, *, seed: int, n_blocks: int = N_BLOCKS) -> Blocks:

@@ -154,7 +154,9 @@ def cluster_weights(groups: np.ndarray, *, seed: int, n_draws: int = N_DRAWS) ->
     return np.array([*draws], dtype=np.float32)
 
 
-def measure(y: np.ndarray, probability: np.ndarray, *, weights: np.ndarray) -> dict[str, Interval]:
+def measure(
+    y: np.ndarray, probability: np.ndarray, *, weights: np.ndarray, weight: np.ndarray | None = None
+) -> dict[str, Interval]:
     """Compute every metric with its 95 % percentile interval over cluster draws.
 
     Parameters
@@ -163,12 +165,16 @@ def measure(y: np.ndarray, probability: np.ndarray, *, weights: np.ndarray) -> d
     probability : array of float in [0, 1], shape (n_rows,)
     weights : array of float, shape (n_draws, n_rows)
         From `cluster_weights`.
+    weight : array of float or None, shape (n_rows,)
+        Of rows that share a lead; None for one each.
 
     Returns
     -------
     dict of str to Interval
         Keys of `METRIC_NAMES`.
     """
+    weight = np.ones(len(y)) if weight is None else weight
+    weights = weights * weight
     _, tie = np.unique(probability, return_inverse=True)
     bins = equal_mass_bins(probability)
     total = weights.sum(axis=1)
@@ -180,14 +186,23 @@ def measure(y: np.ndarray, probability: np.ndarray, *, weights: np.ndarray) -> d
     }
     at_score = [(np.bincount(tie, weights=w * y), np.bincount(tie, weights=w * (1 - y))) for w in weights]
     draws |= {name: np.array([ranking(*pair) for pair in at_score]) for name, ranking in RANKINGS.items()}
-    point = {name: ranking(*_by_score(y, probability)) for name, ranking in RANKINGS.items()}
-    point |= {"log_loss": log_loss(y, probability), "brier": brier(y, probability), "ece": ece(y, probability)}
+    own = (np.bincount(tie, weights=weight * y), np.bincount(tie, weights=weight * (1 - y)))
+    point = {name: ranking(*own) for name, ranking in RANKINGS.items()}
+    gap = np.bincount(bins, weights=weight * (probability - y), minlength=N_BINS)
+    point |= {
+        "log_loss": float(np.average(row_log_loss(y, probability), weights=weight)),
+        "brier": float(np.average((probability - y) ** 2, weights=weight)),
+        "ece": float(np.abs(gap).sum() / weight.sum()),
+    }
     return {name: _interval(point[name], draws[name]) for name in METRIC_NAMES}
 
 
-def mean_interval(values: np.ndarray, *, weights: np.ndarray) -> Interval:
+def mean_interval(values: np.ndarray, *, weights: np.ndarray, weight: np.ndarray | None = None) -> Interval:
     """Give a mean with its 95 % percentile interval over cluster draws."""
-    return _interval(float(values.mean()), (weights * values).sum(axis=1) / weights.sum(axis=1))
+    weight = np.ones(len(values)) if weight is None else weight
+    weights = weights * weight
+    mean = float(np.average(values, weights=weight))
+    return _interval(mean, (weights * values).sum(axis=1) / weights.sum(axis=1))
 
 
 def _interval(value: float, draws: np.ndarray) -> Interval:
@@ -209,7 +224,7 @@ def gain_lower_bound(gain: np.ndarray, *, weights: np.ndarray) -> float:
     return float(np.quantile(means, 0.05))
 
 
-def shift_to_rate(probability: np.ndarray, rate: float) -> np.ndarray:
+def shift_to_rate(probability: np.ndarray, rate: float, *, weight: np.ndarray | None = None) -> np.ndarray:
     """Shift all log-odds by one number so that the mean probability is `rate`.
 
     Parameters
@@ -217,6 +232,7 @@ def shift_to_rate(probability: np.ndarray, rate: float) -> np.ndarray:
     probability : array of float in (0, 1), shape (n_rows,)
     rate : float in [0, 1]
         At 0 or 1 every probability becomes it.
+    weight : array of float or None, shape (n_rows,)
 
     Examples
     --------
@@ -228,7 +244,9 @@ def shift_to_rate(probability: np.ndarray, rate: float) -> np.ndarray:
     low, high = -80.0, 80.0
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if special.expit(log_odds + middle).mean() < rate else (low, middle)
+        low, high = (
+            (middle, high) if np.average(special.expit(log_odds + middle), weights=weight) < rate else (low, middle)
+        )
     return np.asarray(special.expit(log_odds + (low + high) / 2))
 
 

@@ -18,6 +18,7 @@ from propensity.calibration import Calibrator
 from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
 from propensity.explanations import Reference
+from propensity.features.plan import FeaturePlan
 from propensity.learners import Blend, Forest, LinearModel, Recipe, check_forest_text
 from propensity.rules import Rules
 from propensity.schema import Schema
@@ -83,6 +84,8 @@ class PropensityModel:
         Plain JSON values for people and checks: rows, base rate, digests, what the target means.
     card : str
         The model card, Markdown.
+    plan : FeaturePlan
+        Which features are made of events and raw fields.
     version : str
         First 12 hex digits of the manifest's sha256; ``rules-`` and the rules' digest without a model;
         empty before the model is a bundle.
@@ -97,6 +100,7 @@ class PropensityModel:
     agreement: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
+    plan: FeaturePlan = field(default_factory=FeaturePlan)
     version: str = ""
 
 
@@ -122,6 +126,7 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
     parts: dict[str, Any] = {
         "schema.json": model.schema.to_dict(),
         "agreement.json": dict(model.agreement),
+        "features.json": model.plan.to_dict(),
         "rules.json": {
             "sheet": model.rules.to_dict(),
             "calibrator": model.points_calibrator.to_dict() if model.points_calibrator else None,
@@ -189,6 +194,7 @@ def model_from_files(files: Mapping[str, bytes]) -> PropensityModel:
             agreement=_from_json(files["agreement.json"]),
             facts=manifest["facts"],
             card=files["card.md"].decode(),
+            plan=FeaturePlan.from_dict(_from_json(files["features.json"])),
             version=version_of(files["manifest.json"]),
         )
         _check_facts(model)

@@ -13,9 +13,18 @@ from propensity.bands import DECIMALS
 from propensity.encoding import OTHER
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
+from propensity.features.fit import derive, derived_names
 from propensity.model import PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
-from propensity.schema import EXPECTED_FILL, UNSCORED, LeadRows, Schema, partition
+from propensity.schema import (
+    EXPECTED_FILL,
+    UNSCORED,
+    LeadRows,
+    Schema,
+    normalise_name,
+    partition,
+    resolve_columns,
+)
 
 N_REASONS = 4
 MAX_REASONS = 20
@@ -115,6 +124,7 @@ def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
     -------
     Judged
     """
+    leads = _with_derived(leads, model)
     rows = partition(leads, model.schema, also=model.rules.columns_beside(model.schema, leads))
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
@@ -124,6 +134,17 @@ def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
     contributions, base = learned.blend.contributions(matrix)
     explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
     return Judged(rows=rows, matrix=matrix, probability=probability, explanation=explanation)
+
+
+def _with_derived(leads: pd.DataFrame, model: PropensityModel) -> pd.DataFrame:
+    """Add what is derived from raw fields, where the rows do not bring it."""
+    there = resolve_columns(leads.columns)
+    names = [name for column, kind in model.plan.derive.items() for name in derived_names(column, kind)]
+    if all(normalise_name(name) in there for name in names):
+        return leads
+    derived = derive(leads, model.plan.derive, missing=model.plan.missing)
+    absent = [name for name in names if normalise_name(name) not in there]
+    return pd.concat([leads.reset_index(drop=True), derived[absent]], axis=1)
 
 
 def score(
@@ -165,8 +186,12 @@ def score(
             f"The id column is called {model.schema.id!r}, as a score column is. Rename it in the file and the config."
         )
         raise InputError(msg)
+    leads = _with_derived(leads, model)
     judged = judge(leads, model)
     rows = judged.rows
+    own_as_of = _cutoffs(leads, model, rows)
+    if own_as_of is not None and own_as_of.notna().any():
+        as_of = str(own_as_of.dropna().max())
     stale = "STALE" if _is_stale(model, as_of) else ""
     whole = fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale
     reason = _fallback_reasons(rows, model, whole=whole)
@@ -178,7 +203,7 @@ def score(
     band = np.where(nameless, UNSCORED, np.where(by_rules, theirs.band, own.band))
     is_scored = band != UNSCORED
     frame = pd.DataFrame({model.schema.id or "row": rows.ids})
-    frame["as_of"] = as_of or None
+    frame["as_of"] = (as_of or None) if own_as_of is None else own_as_of
     frame["probability"] = np.where(is_scored, np.where(by_rules, theirs.probability, own.probability), np.nan)
     frame["p_low"], frame["p_high"] = np.nan, np.nan
     frame["band"], frame["band_raw"] = band, band
@@ -207,6 +232,16 @@ def score(
         notes={**rows.notes, **_other_levels(judged, model)},
         absent=rows.absent,
     )
+
+
+def _cutoffs(leads: pd.DataFrame, model: PropensityModel, rows: LeadRows) -> pd.Series | None:
+    """Give the instant each row is as of, ISO, where rows say so themselves."""
+    name = model.schema.cutoff
+    found = None if name is None else resolve_columns(leads.columns).get(normalise_name(name))
+    if found is None:
+        return None
+    stamps = pd.to_datetime(leads[found].iloc[rows.position], utc=True).reset_index(drop=True)
+    return stamps.map(lambda at: at.isoformat(), na_action="ignore").astype(object)
 
 
 def _is_stale(model: PropensityModel, as_of: str) -> bool:
@@ -285,9 +320,9 @@ def predict(
     model : PropensityModel or None
         Brings its own rules. None: `rules` answer.
     events : DataFrame or None
-        Not available yet.
+        What the leads did, for a model trained with events. None: `leads` are feature rows already.
     as_of : str
-        The instant the leads are scored as of; empty where unknown.
+        The instant the leads are scored as of; empty: the newest stamp of leads and events.
     rules : Rules or None
         The sheet that answers where there is no model.
     n_reasons : int
@@ -302,9 +337,13 @@ def predict(
     InputError
         Neither a model nor rules, or leads that cannot be read.
     """
-    if events is not None:
-        msg = "Scoring from events is not available yet. Give the lead columns the model was trained on."
-        raise InputError(msg)
+    if model is not None and events is not None:
+        if not model.plan.has_events:
+            msg = "The model was trained without events. Give the lead columns alone."
+            raise InputError(msg)
+        from propensity.features.frame import features_as_of  # a consumer of feature rows needs no event engine
+
+        leads = features_as_of(leads, model.plan, events=events, as_of=as_of, also=expected_columns(model))
     if model is None and rules is None:
         msg = "predict needs a model or rules. Load one: propensity.load_model(...), or pass rules=..."
         raise InputError(msg)
@@ -313,6 +352,11 @@ def predict(
     schema = Schema(columns=(), id=None, missing=("",))
     answering = rules_model(cast("Rules", rules), schema)
     return score(leads, model=answering, as_of=as_of, n_reasons=n_reasons, fallback_reason="MODEL_MISSING").frame
+
+
+def expected_columns(model: PropensityModel) -> tuple[str, ...]:
+    """Name the columns that the model or its sheet reads."""
+    return (*model.schema.names, *(rule.column for rule in model.rules.rules))
 
 
 def check_degraded(scores: Scores) -> None:

@@ -58,7 +58,8 @@ def test_the_headline_does_not_depend_on_how_many_origins_come_before_it(table: 
     for headline in time_origins(stamps, groups, n_origins=1):
         last = time_origins(stamps, groups, n_origins=5)[-1]
         assert (last.past.tolist(), last.test.tolist()) == (headline.past.tolist(), headline.test.tolist())
-        assert len(headline.test) <= round(0.2 * len(stamps)) + 1
+        # More only where they share one instant, which is never divided.
+        assert len(headline.test) <= round(0.2 * len(stamps)) + 1 or len({*stamps[headline.test]}) == 1
 
 
 def check_blocks(blocks: Blocks, groups: np.ndarray) -> None:

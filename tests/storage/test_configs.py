@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from propensity.config import Source
 from propensity.errors import ConfigError, InputError
 from propensity.storage.configs import load_config, read_tables
 
@@ -17,20 +18,20 @@ def written(folder: Path, text: str | bytes) -> Path:
 def test_the_path_to_the_leads_is_relative_to_the_config(tmp_path: Path) -> None:
     (tmp_path / "leads.csv").write_text("id,visits\n1,2\n")
     config = load_config(written(tmp_path, '[data]\nleads = "leads.csv"\n'))
-    assert config.data.leads == str(tmp_path / "leads.csv")
+    assert config.data.leads == Source(path=str(tmp_path / "leads.csv"))
     tables = read_tables(config)
     assert (tables.source, tables.leads.to_dict("records")) == ("leads.csv", [{"id": "1", "visits": "2"}])
 
 
 def test_an_absolute_path_to_the_leads_stays(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.csv"
-    assert load_config(written(tmp_path, f"[data]\nleads = '{elsewhere}'\n")).data.leads == str(elsewhere)
+    assert load_config(written(tmp_path, f"[data]\nleads = '{elsewhere}'\n")).data.leads == Source(path=str(elsewhere))
 
 
 def test_the_default_is_the_config_of_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path, '[data]\nleads = "leads.csv"\n').rename("propensity.toml")
-    assert load_config().data.leads == "leads.csv"
+    assert load_config().data.leads == Source(path="leads.csv")
 
 
 def test_the_digest_does_not_change_with_the_folder(tmp_path: Path) -> None:

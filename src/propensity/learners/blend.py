@@ -82,7 +82,15 @@ class Blend:
 
 
 def candidate_margins(
-    past: np.ndarray, y: np.ndarray, test: np.ndarray, *, encoder: Encoder, max_trees: int, max_depth: int, seed: int
+    past: np.ndarray,
+    y: np.ndarray,
+    test: np.ndarray,
+    *,
+    encoder: Encoder,
+    max_trees: int,
+    max_depth: int,
+    seed: int,
+    weight: np.ndarray | None = None,
 ) -> dict[str | int, np.ndarray]:
     """Train every candidate on past rows and give its margins of test rows.
 
@@ -93,6 +101,7 @@ def candidate_margins(
     test : array of float, shape (n_test, n_features)
     encoder : Encoder
     max_trees, max_depth, seed : int
+    weight : array of float or None, shape (n_past,)
 
     Returns
     -------
@@ -104,13 +113,23 @@ def candidate_margins(
     if len(np.unique(y)) < 2:
         constant = np.full(len(test), np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5)))
         return dict.fromkeys(["linear", *counts], constant)
-    forest = fit_forest(past, y, categorical=encoder.categorical, n_trees=counts[-1], max_depth=max_depth, seed=seed)
+    forest = fit_forest(
+        past,
+        y,
+        categorical=encoder.categorical,
+        n_trees=counts[-1],
+        max_depth=max_depth,
+        seed=seed,
+        weight=weight,
+    )
     margins: dict[str | int, np.ndarray] = {n: forest.margin(test, n_trees=n) for n in counts}
-    margins["linear"] = fit_linear(past, y, encoder=encoder, strength=STRENGTH).margin(test)
+    margins["linear"] = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight).margin(test)
     return margins
 
 
-def choose_recipe(margins: Mapping[str | int, np.ndarray], y: np.ndarray, *, block: np.ndarray) -> Recipe:
+def choose_recipe(
+    margins: Mapping[str | int, np.ndarray], y: np.ndarray, *, block: np.ndarray, weight: np.ndarray | None = None
+) -> Recipe:
     """Choose trees and shares by log loss on out-of-fold margins.
 
     Where the best blend does not beat the linear model alone in block after block, the linear model ships: it
@@ -124,14 +143,16 @@ def choose_recipe(margins: Mapping[str | int, np.ndarray], y: np.ndarray, *, blo
     y : array of {0, 1}, shape (n_rows,)
     block : array of int, shape (n_rows,)
         Out-of-fold block of each row.
+    weight : array of float or None, shape (n_rows,)
 
     Returns
     -------
     Recipe
     """
+    scale = 1.0 if weight is None else weight / weight.mean()
 
     def loss(margin: np.ndarray) -> np.ndarray:
-        return np.asarray(np.logaddexp(0, margin) - y * margin)
+        return np.asarray(scale * (np.logaddexp(0, margin) - y * margin))
 
     n_trees = min((n for n in margins if isinstance(n, int)), key=lambda n: loss(margins[n]).mean())
     forest, linear = margins[n_trees], margins["linear"]
@@ -155,14 +176,27 @@ def _is_sure(gain: np.ndarray, block: np.ndarray) -> bool:
 
 
 def fit_blend(
-    matrix: np.ndarray, y: np.ndarray, *, encoder: Encoder, recipe: Recipe, max_depth: int, seed: int
+    matrix: np.ndarray,
+    y: np.ndarray,
+    *,
+    encoder: Encoder,
+    recipe: Recipe,
+    max_depth: int,
+    seed: int,
+    weight: np.ndarray | None = None,
 ) -> Blend:
     """Train a recipe on all rows given; learners without a share are not trained."""
     forest = linear = None
     if recipe.forest_share > 0:
         forest = fit_forest(
-            matrix, y, categorical=encoder.categorical, n_trees=recipe.n_trees, max_depth=max_depth, seed=seed
+            matrix,
+            y,
+            categorical=encoder.categorical,
+            n_trees=recipe.n_trees,
+            max_depth=max_depth,
+            seed=seed,
+            weight=weight,
         )
     if recipe.forest_share < 1:
-        linear = fit_linear(matrix, y, encoder=encoder, strength=STRENGTH)
+        linear = fit_linear(matrix, y, encoder=encoder, strength=STRENGTH, weight=weight)
     return Blend(recipe=recipe, forest=forest, linear=linear)

@@ -111,6 +111,7 @@ def fit_forest(
     n_trees: int,
     max_depth: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> Forest:
     """Train a forest.
 
@@ -121,6 +122,7 @@ def fit_forest(
     categorical : tuple of int
         Columns that hold codes.
     n_trees, max_depth, seed : int
+    weight : array of float or None, shape (n_leads,)
 
     Returns
     -------
@@ -136,7 +138,9 @@ def fit_forest(
         "min_data_in_leaf": max(1, min(MIN_LEAF_ROWS, len(y) // 20)),
         "min_data_in_bin": 1 if len(y) < 100 else 3,
     }
-    data = lgb.Dataset(matrix, y, feature_name=names, categorical_feature=list(categorical), params=settings)
+    data = lgb.Dataset(
+        matrix, y, weight=weight, feature_name=names, categorical_feature=list(categorical), params=settings
+    )
     text = lgb.train(settings, data, num_boost_round=n_trees).model_to_string()
     return Forest(text[: text.index(_END) + len(_END)])
 

@@ -110,7 +110,9 @@ class LinearModel:
         return cls(intercept=values["intercept"], terms=terms)
 
 
-def fit_linear(matrix: np.ndarray, y: np.ndarray, *, encoder: Encoder, strength: float) -> LinearModel:
+def fit_linear(
+    matrix: np.ndarray, y: np.ndarray, *, encoder: Encoder, strength: float, weight: np.ndarray | None = None
+) -> LinearModel:
     """Fit a ridge-penalised logistic regression: standardised numbers, a dummy a code, a dummy for missing.
 
     Parameters
@@ -122,6 +124,7 @@ def fit_linear(matrix: np.ndarray, y: np.ndarray, *, encoder: Encoder, strength:
     encoder : Encoder
     strength : float
         Inverse of the penalty, scikit-learn's ``C``.
+    weight : array of float or None, shape (n_leads,)
 
     Returns
     -------
@@ -149,7 +152,7 @@ def fit_linear(matrix: np.ndarray, y: np.ndarray, *, encoder: Encoder, strength:
         columns.append(gone.astype(float))
     design = np.column_stack(columns)
     solver = "newton-cholesky" if design.shape[1] <= MAX_NEWTON_WIDTH else "lbfgs"
-    fitted = LogisticRegression(C=strength, solver=solver, max_iter=2000).fit(design, y)
+    fitted = LogisticRegression(C=strength, solver=solver, max_iter=2000).fit(design, y, sample_weight=weight)
     coefficients = iter(fitted.coef_[0].tolist())
     terms: list[NumberTerm | CategoryTerm] = []
     for i, (code, (center, scale)) in enumerate(zip(encoder.codes, scales, strict=True)):

@@ -33,6 +33,9 @@ REQUIREMENTS = ("mlflow-skinny", "lightgbm", "numpy", "pandas")
 SCORE_PATH = (
     "errors.py",
     "schema",
+    "features/__init__.py",
+    "features/plan.py",
+    "features/fit.py",
     "encoding.py",
     "calibration.py",
     "bands.py",

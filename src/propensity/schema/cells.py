@@ -222,7 +222,8 @@ def read_ids(ids: pd.Series, *, missing: Sequence[str]) -> pd.Series:
             return None
         return value.strip() if isinstance(value, str) else text
 
-    return pd.Series([key(value) for value in ids], dtype=object)
+    codes, uniques = _distinct(ids)
+    return pd.Series(np.array([*map(key, uniques), None], dtype=object)[codes], dtype=object)
 
 
 def too_long(frame: pd.DataFrame) -> np.ndarray:

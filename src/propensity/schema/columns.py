@@ -35,11 +35,17 @@ class Tables:
     ----------
     leads : DataFrame
         One row a lead, columns and cells as read.
+    events, outcomes, cutoffs, field_history : DataFrame or None
+        One row an event, a conversion, a chosen (lead, cutoff), a change of a field.
     source : str
-        The file's name without folders, for messages and the registry.
+        The lead file's name without folders, for messages and the registry.
     """
 
     leads: pd.DataFrame
+    events: pd.DataFrame | None = None
+    outcomes: pd.DataFrame | None = None
+    cutoffs: pd.DataFrame | None = None
+    field_history: pd.DataFrame | None = None
     source: str = "leads"
 
 
@@ -83,11 +89,14 @@ class Schema:
         The id column; None where leads are known by their row number.
     missing : tuple of str
         Canonical words that mean there is no id.
+    cutoff : str or None
+        The column that says as of when a row is; None where a lead has one row, as of its export.
     """
 
     columns: tuple[Column, ...]
     id: str | None
     missing: tuple[str, ...]
+    cutoff: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +111,7 @@ class Schema:
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
         """Restore a schema from `to_dict`."""
         columns = tuple(Column(**{**column, "missing": tuple(column["missing"])}) for column in values["columns"])
-        return cls(columns=columns, id=values["id"], missing=tuple(values["missing"]))
+        return cls(columns=columns, id=values["id"], missing=tuple(values["missing"]), cutoff=values.get("cutoff"))
 
 
 def resolve_columns(frame_columns: Iterable[object]) -> dict[str, object]:

@@ -124,8 +124,11 @@ def partition(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) 
         nameless = keys.isna().to_numpy()
         fault[nameless] = "NO_ID"
         notes["missing_ids"] = int(nameless.sum())
-        repeated = keys.duplicated().to_numpy() & ~nameless
-        same = pd.DataFrame({"key": keys, "row": hashes}).duplicated().to_numpy()
+        lead = pd.DataFrame({"key": keys})
+        if schema.cutoff is not None and normalise_name(schema.cutoff) in resolve_columns(leads.columns):
+            lead["cutoff"] = read_texts(leads[find_column(leads, schema.cutoff, key="the cutoff column")], missing=())
+        repeated = lead.duplicated().to_numpy() & ~nameless
+        same = lead.assign(row=hashes).duplicated().to_numpy()
         conflicting = repeated & ~same
         if conflicting.any():
             rows = ", ".join(str(i + 1) for i in np.flatnonzero(conflicting)[:5])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from propensity.config import Config, parse_config
-from propensity.errors import ConfigError
-from propensity.schema import Tables
-from propensity.storage.tables import read_leads
+import pandas as pd
 
+from propensity.config import ColumnsConfig, Config, parse_config
+from propensity.errors import ConfigError
+from propensity.schema import Tables, find_column
+from propensity.storage.tables import read_table
+
+TABLES = ("leads", "events", "outcomes", "cutoffs", "field_history")
 DEFAULT_NAME = "propensity.toml"
 
 
@@ -42,8 +45,13 @@ def load_config(path: str | Path = DEFAULT_NAME) -> Config:
         msg = f"{path} cannot be read: {error.strerror or error}."
         raise ConfigError(msg) from error
     config = parse_config(settings, source=path.name)
-    leads = str(path.parent / config.data.leads)
-    return config.model_copy(update={"data": config.data.model_copy(update={"leads": leads})})
+    named = {name: getattr(config.data, name) for name in TABLES}
+    sources = {
+        name: source.model_copy(update={"path": str(path.parent / source.path)})
+        for name, source in named.items()
+        if source is not None
+    }
+    return config.model_copy(update={"data": config.data.model_copy(update=sources)})
 
 
 def read_tables(config: Config) -> Tables:
@@ -54,4 +62,20 @@ def read_tables(config: Config) -> Tables:
     InputError
         A file is absent or no table.
     """
-    return read_leads(Path(config.data.leads))
+    data = config.data
+    parts = {
+        name: read_table(Path(source.path), query=source.query)
+        for name in TABLES
+        if (source := getattr(data, name)) is not None
+    }
+    if "leads" not in parts:
+        parts["leads"] = leads_of_cutoffs(parts["cutoffs"], config.columns)
+    source = data.leads or data.cutoffs
+    return Tables(**parts, source=Path(source.path).name if source else "leads")
+
+
+def leads_of_cutoffs(cutoffs: pd.DataFrame, columns: ColumnsConfig) -> pd.DataFrame:
+    """Give the leads that a file of cutoffs names, once each."""
+    name = find_column(cutoffs, columns.cutoffs.id, key="columns.cutoffs.id")
+    ids = cutoffs[name].drop_duplicates().reset_index(drop=True)
+    return pd.DataFrame({columns.id or columns.cutoffs.id: ids})

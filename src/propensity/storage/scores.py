@@ -60,6 +60,18 @@ def write_scores(frame: pd.DataFrame, path: Path) -> None:
             pq.write_table(_with_structs(frame), temporary)
 
 
+def write_rows(frame: pd.DataFrame, path: Path) -> None:
+    """Write feature rows as Parquet, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = {
+        name: frame[name].map(str, na_action="ignore") for name in frame.columns if frame[name].dtype == object
+    }  # a column of mixed kinds has no Parquet type
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pandas(frame.assign(**texts), preserve_index=False), temporary)
+
+
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     """Put an apostrophe before text that a spreadsheet would run. Numbers stay numbers.
 

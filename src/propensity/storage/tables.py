@@ -77,6 +77,67 @@ def read_leads(path: Path) -> Tables:
     return Tables(leads=parse_csv(content, name=path.name), source=path.name)
 
 
+def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
+    """Read a file of events, outcomes, cutoffs or leads, through a read-only query where one is given.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_leads`.
+    query : str
+        DuckDB SQL over the table ``source``: the file's columns, text where the file is CSV. It can read nothing else.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or the query fails.
+    """
+    if not query:
+        return read_leads(path).leads
+    import duckdb
+
+    is_parquet = path.is_dir() or _starts_with(path, b"PAR1")
+    source = None if is_parquet else read_leads(path).leads
+    try:
+        with duckdb.connect(":memory:", config={"temp_directory": ""}) as connection:
+            if source is None:
+                pattern = str(path / "**" / "*.parquet") if path.is_dir() else str(path)
+                name = "allowed_directories" if path.is_dir() else "allowed_paths"
+                allowed = str(path).replace("'", "''")
+                connection.execute(f"SET {name} = ['{allowed}']")
+                connection.execute("SET enable_external_access = false")
+                quoted = pattern.replace("'", "''")
+                connection.execute(f"CREATE TEMP VIEW source AS SELECT * FROM read_parquet('{quoted}')")  # noqa: S608
+            else:
+                connection.execute("SET enable_external_access = false")
+                connection.register("source", source)
+            connection.execute("SET lock_configuration = true")
+            statements = connection.extract_statements(query)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                msg = f"The query over {path.name} must be one SELECT over the table source."
+                raise InputError(msg)
+            frame = connection.execute(query).df()
+    except duckdb.Error as error:
+        # The rest of a message may quote cells; its first line names the column or the syntax at fault.
+        first = (
+            str(error).splitlines()[0][:300]
+            if isinstance(error, duckdb.BinderException | duckdb.ParserException)
+            else ""
+        )
+        msg = f"The query over {path.name} failed ({type(error).__name__}). {first} Try it in DuckDB over that file."
+        raise InputError(msg) from error
+    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    return frame
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError:
+        return False
+
+
 def parse_csv(content: bytes, *, name: str) -> pd.DataFrame:
     r"""Read CSV bytes of any common dialect; every cell stays the text it is.
 

@@ -1,4 +1,4 @@
-"""The only place for the order of training: read, backtest, refit on all rows, judge."""
+"""The only place for the order of training: backtest, refit on all rows, judge."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from propensity.asof import parse_stamps
 from propensity.bands import default_precision, fit_bands
 from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
@@ -21,109 +19,26 @@ from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
 from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins
-from propensity.labels import read_target
 from propensity.learners import candidate_margins, choose_recipe, fit_blend
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.reporting import model_card
-from propensity.rules import Rules, build_rules
+from propensity.rules import Rules
 from propensity.schema import (
     NURTURE,
-    Schema,
     Tables,
-    content_digest,
-    find_column,
-    infer_schema,
-    missing_words,
     normalise_name,
-    read_ids,
-    read_texts,
-    row_hashes,
-    validate,
 )
+from propensity.training.rows import Examples, Prepared, prepare
+from propensity.training.tables import MIN_CUTOFFS_IN_TIME, prepare_tables
 
 # Fewer conversions (or fewer leads without one) than this teach nothing that rules do not know.
 MIN_POSITIVES = 40
 # Few honest lead files are as predictable as this; most that are hold a column written after the sale.
 DOUBTFUL_AUC = 0.95
-# Every fold is a whole training of its own.
-MAX_FOLDS = 50
 # Rows that plots of contributions show.
 SAMPLE_ROWS = 1000
-# Weeks that say how many leads come in.
-VOLUME_WEEKS = 8
 
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Training rows in their canonical order, ready to learn from.
-
-    Parameters
-    ----------
-    leads : DataFrame, shape (n_rows, any)
-        As given.
-    read : DataFrame, shape (n_rows, n_features)
-        Numbers and canonical text.
-    y : array of {0, 1}, shape (n_rows,)
-    groups : array of int, shape (n_rows,)
-        Rows of one lead or account.
-    order : array of int or None, shape (n_rows,)
-        Non-decreasing rank in time; None where there is no order.
-    fold : array of int or None, shape (n_rows,)
-        The user's own folds.
-    """
-
-    leads: pd.DataFrame
-    read: pd.DataFrame
-    y: np.ndarray
-    groups: np.ndarray
-    order: np.ndarray | None
-    fold: np.ndarray | None
-
-    def take(self, rows: np.ndarray) -> Examples:
-        """Give these rows alone, in the order named."""
-        return Examples(
-            leads=self.leads.iloc[rows],
-            read=self.read.iloc[rows].reset_index(drop=True),
-            y=self.y[rows],
-            groups=self.groups[rows],
-            order=None if self.order is None else self.order[rows],
-            fold=None if self.fold is None else self.fold[rows],
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A training file, read.
-
-    Parameters
-    ----------
-    examples : Examples
-    schema : Schema
-    rules : Rules
-    notes : dict of column to str
-        Features left out, and why.
-    dropped : dict of str to int
-        Rows not used, by reason.
-    target : str
-        What was read as converted, in words.
-    leads_per_week : float or None
-    data_end : str
-        The newest stamp, ISO; empty without dates.
-    digest : str
-        The sha256 of the canonical rows.
-    """
-
-    examples: Examples
-    schema: Schema
-    rules: Rules
-    notes: Mapping[str, str]
-    dropped: Mapping[str, int]
-    target: str
-    leads_per_week: float | None
-    data_end: str
-    digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +70,7 @@ class TrainingRun:
 
 
 def train(tables: Tables, config: Config, *, progress: Progress | None = None) -> TrainingRun:
-    """Train, calibrate and judge a model on a flat lead file.
+    """Train, calibrate and judge a model: on (lead, cutoff) rows made of tables, or on a flat lead file.
 
     Parameters
     ----------
@@ -178,154 +93,11 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
     # One BLAS thread: sums in another order would change the last bits of a model.
     with threadpool_limits(1, user_api="blas"):
         tell("reading columns", 0.0)
-        prepared = prepare(tables.leads, config)
+        prepared = prepare_tables(tables, config) if config.has_tables else prepare(tables.leads, config)
         y = prepared.examples.y
         if min(y.sum(), len(y) - y.sum()) < MIN_POSITIVES:
             return _rules_run(prepared, config)
         return _model_run(prepared, config, tell)
-
-
-def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
-    """Read a training file: target, order, groups, folds and features, in canonical row order.
-
-    Raises
-    ------
-    InputError
-        All that is wrong with columns or rows.
-    """
-    columns, words = config.columns, config.data.missing
-    for name in config.availability:
-        find_column(leads, name, key="availability")
-    for name in words:
-        if name != "*":
-            find_column(leads, name, key="data.missing")
-    if columns.target is None:
-        msg = "columns.target must name the column that says who converted. Run: propensity init LEADS --target COLUMN"
-        raise InputError(msg)
-    if len(leads) == 0:
-        msg = "The file has a header but no rows. Give leads whose outcome is known."
-        raise InputError(msg)
-    target_column = find_column(leads, columns.target, key="columns.target")
-    target = read_target(
-        leads[target_column],
-        positive=columns.positive,
-        missing=missing_words(words, str(target_column)),
-        name=str(target_column),
-    )
-    dropped = {"target_missing": int(np.isnan(target.y).sum())}
-    leads = leads[~np.isnan(target.y)].reset_index(drop=True)
-    y = target.y[~np.isnan(target.y)]
-    stamps = None
-    if columns.date:
-        date = find_column(leads, columns.date, key="columns.date")
-        filled = read_texts(leads[date], missing=missing_words(words, str(date))).notna().to_numpy()
-        stamps = parse_stamps(leads[date].where(filled), timezone=config.data.timezone, name=str(date)).at
-        known = stamps.notna().to_numpy()
-        dropped["date_missing"] = int((~known).sum())
-        leads, y, stamps = leads[known].reset_index(drop=True), y[known], stamps[known].reset_index(drop=True)
-        if len(leads) == 0:
-            msg = f"Column {columns.date!r} (columns.date) is empty in every row. Name another, or take the line out."
-            raise InputError(msg)
-    schema, notes = infer_schema(leads, columns, availability=config.availability, missing=words)
-    beside = {
-        "columns.target": columns.target,
-        "columns.date": columns.date,
-        "columns.group": columns.group,
-        "evaluation.fold_column": config.evaluation.fold_column,
-    }
-    rules = build_rules(config.rules, missing=words, schema=schema)
-    named = [str(find_column(leads, name, key=key)) for key, name in beside.items() if name]
-    rows = validate(leads, schema, also=[*named, *rules.columns_beside(schema, leads)])
-    dropped |= {"id_missing": rows.notes.get("missing_ids", 0), "identical": rows.notes.get("identical_rows", 0)}
-    leads, y = leads.iloc[rows.position].reset_index(drop=True), y[rows.position]
-    hashes = row_hashes(rows.read)
-    keys = None if schema.id is None else read_ids(rows.ids, missing=schema.missing)
-    stamps = None if stamps is None else stamps.iloc[rows.position].reset_index(drop=True)
-    canonical, order = _canonical_order(keys, stamps, hashes, ordered=columns.ordered)
-    group = _groups(leads, columns.group) if columns.group else None
-    fold = _folds(leads, config.evaluation.fold_column) if config.evaluation.fold_column else None
-    own_group = hashes if keys is None else pd.factorize(keys)[0]
-    examples = Examples(
-        leads=leads.iloc[canonical].reset_index(drop=True),
-        read=rows.read.iloc[canonical].reset_index(drop=True),
-        y=y[canonical],
-        # Numbered in canonical order: folds are dealt by these numbers, so the file's order must not show in them.
-        groups=pd.factorize((own_group if group is None else group)[canonical])[0],
-        order=order,
-        fold=None if fold is None else fold[canonical],
-    )
-    return Prepared(
-        examples=examples,
-        schema=schema,
-        rules=rules,
-        notes=notes,
-        dropped={name: n for name, n in dropped.items() if n},
-        target=target.sentence,
-        leads_per_week=None if stamps is None else _leads_per_week(stamps),
-        data_end=_data_end(config, stamps),
-        digest=content_digest(
-            examples.read.assign(**{"target ": examples.y}),
-            order=None if keys is None else [*keys.iloc[canonical]],
-        ),
-    )
-
-
-def _canonical_order(
-    keys: pd.Series | None, stamps: pd.Series | None, hashes: np.ndarray, *, ordered: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Give the rows' canonical order, and their rank in time after it."""
-    n_rows = len(hashes)
-    if ordered:
-        return np.arange(n_rows), np.arange(n_rows)
-    frame = pd.DataFrame({"row": np.arange(n_rows)})
-    if stamps is not None:
-        frame["stamp"] = stamps
-    if keys is not None:
-        frame["key"] = keys
-    by = [name for name in ("stamp", "key") if name in frame] or ["row"]
-    canonical = frame.sort_values(by, kind="stable")["row"].to_numpy()
-    order = None if stamps is None else stamps.rank(method="dense").to_numpy(dtype=int)[canonical]
-    return canonical, order
-
-
-def _groups(leads: pd.DataFrame, name: str) -> np.ndarray:
-    """Give a number to each account, and one of its own to each row without."""
-    texts = read_texts(leads[find_column(leads, name, key="columns.group")], missing=())
-    codes, uniques = pd.factorize(texts, sort=True)
-    return np.where(codes < 0, len(uniques) + np.arange(len(codes)), codes)
-
-
-def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
-    """Give a number to each of the user's folds; every row must be in one."""
-    texts = read_texts(leads[find_column(leads, name, key="evaluation.fold_column")], missing=())
-    n_without = int(texts.isna().sum())
-    if n_without:
-        msg = (
-            f"Column {name!r} (evaluation.fold_column) is empty in {n_without} rows. "
-            "Give every lead a fold, or take the line out."
-        )
-        raise InputError(msg)
-    folds, labels = pd.factorize(texts, sort=True)
-    if len(labels) > MAX_FOLDS:
-        msg = f"Column {name!r} (evaluation.fold_column) names {len(labels)} folds; at most {MAX_FOLDS} are judged."
-        raise InputError(msg)
-    return folds
-
-
-def _data_end(config: Config, stamps: pd.Series | None) -> str:
-    """Give the instant up to which the data knows: as configured, else the newest stamp; empty without either."""
-    given = config.data.extracted_at
-    if given is not None:
-        written = pd.Series([given.isoformat()])
-        stamps = parse_stamps(written, timezone=config.data.timezone, name="data.extracted_at").at
-    return "" if stamps is None else str(stamps.max().isoformat())
-
-
-def _leads_per_week(stamps: pd.Series) -> float:
-    span = (stamps.max() - stamps.min()).total_seconds() / (7 * 24 * 3600)
-    weeks = min(max(span, 1.0), VOLUME_WEEKS)
-    newest = stamps > stamps.max() - pd.Timedelta(weeks=weeks)
-    return round(float(newest.sum() / weeks), 3)
 
 
 def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
@@ -360,27 +132,40 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
             max_trees=learner.max_trees,
             max_depth=learner.max_depth,
             seed=learner.seed,
+            weight=None if examples.weight is None else examples.weight[split.past],
         )
         for name, margin in margins.items():
             parts.setdefault(name, np.full(len(y), np.nan))[split.test] = margin
     of_row, last = blocks.of_row, blocks.n_blocks - 1
     before, newest = (of_row >= 0) & (of_row < max(last, 1)), of_row == last
     candidates = {name: margin[before] for name, margin in parts.items()}
-    recipe = choose_recipe(candidates, y[before], block=of_row[before])
+    weight = examples.weights
+    recipe = choose_recipe(candidates, y[before], block=of_row[before], weight=weight[before])
     margin = recipe.forest_share * parts[recipe.n_trees] + (1 - recipe.forest_share) * parts["linear"]
-    calibrator = fit_calibrator(margin[before], y[before], of_row[before], is_time=blocks.is_time)
+    calibrator = fit_calibrator(
+        margin[before], y[before], of_row[before], is_time=blocks.is_time, weight=weight[before]
+    )
     bands = fit_bands(
         calibrator.probability(margin[before]),
         calibrator.probability(margin[newest]),
         y[newest],
         agreement=config.agreement,
-        base_rate=float(y.mean()),
+        base_rate=float(np.average(y, weights=weight)),
         leads_per_week=prepared.leads_per_week,
-        n_positive=int(y.sum()),
+        n_positive=round(float((weight * y).sum())),
+        leads=None if examples.weight is None else examples.groups[newest],
     )
     encoder = fit_encoder(examples.read, prepared.schema)
     matrix = encoder.encode(examples.read)
-    blend = fit_blend(matrix, y, encoder=encoder, recipe=recipe, max_depth=learner.max_depth, seed=learner.seed)
+    blend = fit_blend(
+        matrix,
+        y,
+        encoder=encoder,
+        recipe=recipe,
+        max_depth=learner.max_depth,
+        seed=learner.seed,
+        weight=examples.weight,
+    )
     return Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=bands)
 
 
@@ -389,8 +174,10 @@ def out_of_fold_blocks(examples: Examples, *, seed: int) -> Blocks:
     if examples.fold is not None and len(np.unique(examples.fold)) > 1:
         return given_blocks(examples.fold)
     if examples.order is not None and examples.fold is None:
-        blocks = time_blocks(examples.order)
-        if blocks.n_blocks > 1:
+        blocks = time_blocks(examples.order, known=examples.known, is_apart=examples.is_apart)
+        chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
+        # A purge can leave the first blocks of a short history nothing to learn from.
+        if blocks.n_blocks > 1 and (examples.known is None or all(_can_learn(examples.y[s.past]) for s in chain)):
             return blocks
     return group_blocks(examples.y, examples.groups, seed=seed)
 
@@ -404,9 +191,15 @@ def splits(examples: Examples, config: Config) -> tuple[list[Split], bool]:
         Folds that leave too few leads of one outcome to learn from.
     """
     if examples.fold is None and examples.order is not None:
-        found = time_origins(examples.order, examples.groups, n_origins=config.evaluation.origins)
+        found = time_origins(
+            examples.order,
+            examples.groups,
+            n_origins=config.evaluation.origins,
+            known=examples.known,
+            is_apart=examples.is_apart,
+        )
         learnable = [split for split in found if _can_learn(examples.y[split.past])]
-        if learnable and learnable[-1] is found[-1]:
+        if learnable and learnable[-1] is found[-1] and len(np.unique(examples.order)) >= MIN_CUTOFFS_IN_TIME:
             return learnable, True
     blocks = (
         given_blocks(examples.fold)
@@ -442,10 +235,11 @@ def predict_split(split: Split, prepared: Prepared, config: Config, *, is_time: 
     return Predictions(
         y=test.y,
         probability=probability,
-        constant=np.full(len(test.y), past.y.mean()),
+        constant=np.full(len(test.y), np.average(past.y, weights=past.weights)),
         rules=rules,
         band=learned.bands.assign(probability),
         groups=test.groups,
+        weight=test.weights,
     )
 
 
@@ -456,7 +250,13 @@ def fit_points_calibrator(rules: Rules, examples: Examples) -> Calibrator | None
     blocks = out_of_fold_blocks(examples, seed=0)
     used = blocks.of_row >= 0
     margin = rules.margin(rules.score(examples.leads).points)
-    return fit_calibrator(margin[used], examples.y[used], blocks.of_row[used], is_time=blocks.is_time)
+    return fit_calibrator(
+        margin[used],
+        examples.y[used],
+        blocks.of_row[used],
+        is_time=blocks.is_time,
+        weight=examples.weights[used],
+    )
 
 
 def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRun:
@@ -490,6 +290,7 @@ def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRu
         points_calibrator=fit_points_calibrator(prepared.rules, examples),
         agreement=_agreement(config, learned),
         facts=_facts(prepared, config, evaluation),
+        plan=prepared.plan,
     )
     tell("done", 1.0)
     audit = _audit(prepared, config)
@@ -514,6 +315,7 @@ def _rules_run(prepared: Prepared, config: Config) -> TrainingRun:
         verdict="rules_only",
         agreement=config.agreement.model_dump(mode="json"),
         facts=_facts(prepared, config, None),
+        plan=prepared.plan,
     )
     sentence = (
         f"{n_positive} of {len(prepared.examples.y)} leads converted; a model needs at least {MIN_POSITIVES} that did "
@@ -542,7 +344,7 @@ def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) ->
         "rows": len(y),
         "positives": int(y.sum()),
         "base_rate": round(float(y.mean()), 6),
-        "target": config.columns.target,
+        "target": config.columns.target or "conversion",
         "target_means": prepared.target,
         "date": config.columns.date or "",
         "timezone": config.data.timezone,
@@ -569,9 +371,16 @@ def _audit(prepared: Prepared, config: Config) -> tuple[Mapping[str, Any], ...]:
     """Say for each column what became of it. Prices come with the leakage audit."""
     columns = config.columns
     kept = {normalise_name(column.name): column.family for column in prepared.schema.columns}
-    notes = {normalise_name(name): (columns.family(name), note) for name, note in prepared.notes.items()}
+    fit = {normalise_name(name) for name in columns.fit}
+    notes = {
+        normalise_name(name): ("fit" if normalise_name(name) in fit else "behaviour", note)
+        for name, note in prepared.notes.items()
+    }
     ignored = {normalise_name(name) for name in columns.ignore}
-    keys = {key: getattr(columns, key) for key in ("date", "target", "group", "id")}
+    keys = {
+        key: getattr(columns, key)
+        for key in ("cutoff", "closed_lost_at", "converted_at", "date", "target", "group", "id")
+    }
     roles = {normalise_name(name): key for key, name in keys.items() if name}
     entries = []
     for column in map(str, prepared.examples.leads.columns):
@@ -604,8 +413,12 @@ def _too_good(evaluation: Evaluation, contributions: np.ndarray, names: Sequence
 
 
 def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: bool) -> tuple[str, ...]:
-    found = [f"{name}: {note}" for name, note in prepared.notes.items()]
-    if not is_time and (config.columns.ordered or config.columns.date) and not config.evaluation.fold_column:
+    found = [*prepared.said, *(f"{name}: {note}" for name, note in prepared.notes.items())]
+    if (
+        not is_time
+        and (config.columns.ordered or config.columns.date or config.has_tables)
+        and not config.evaluation.fold_column
+    ):
         found.append("Too little history to test in time order; folds were used instead.")
     if config.agreement.sql_precision is None:
         rate = default_precision(float(prepared.examples.y.mean()))

@@ -1,0 +1,36 @@
+"""The only place for time: stamps to aware UTC instants, records to what was known when."""
+
+from propensity.asof.records import (
+    NEVER,
+    Conversions,
+    Events,
+    History,
+    as_known,
+    check_not_after,
+    join_keys,
+    microseconds,
+    read_conversions,
+    read_events,
+    read_history,
+    read_stamps,
+    to_stamps,
+)
+from propensity.asof.stamps import Stamps, parse_stamps
+
+__all__ = [
+    "NEVER",
+    "Conversions",
+    "Events",
+    "History",
+    "Stamps",
+    "as_known",
+    "check_not_after",
+    "join_keys",
+    "microseconds",
+    "parse_stamps",
+    "read_conversions",
+    "read_events",
+    "read_history",
+    "read_stamps",
+    "to_stamps",
+]

@@ -1,0 +1,426 @@
+"""The only place where event, outcome and field history tables become records: whose, what, and when it was known.
+
+Instants are int64 microseconds since 1970, UTC. A record counts at a cutoff iff it was known before it.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from propensity.asof.stamps import Stamps, parse_stamps
+from propensity.errors import InputError
+from propensity.schema import (
+    find_column,
+    missing_words,
+    normalise_name,
+    read_ids,
+    read_numbers,
+    read_texts,
+    resolve_columns,
+)
+
+Words = Mapping[str, Sequence[str | float]]
+
+# Later than every cutoff: the instant of what never happened.
+NEVER = int(np.iinfo(np.int64).max)
+# Beyond this no amount that anybody paid; sums of such stay exact.
+MAX_VALUE = 1e15
+# What the last three signs of an 18-character Salesforce id stand for: which of the first 15 are capitals.
+_CHECK = string.ascii_uppercase + "012345"
+
+
+class EventNames(Protocol):
+    """What the columns of an event table are called."""
+
+    @property
+    def occurred_at(self) -> str: ...  # noqa: D102
+    @property
+    def type(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> str: ...  # noqa: D102
+    @property
+    def recorded_at(self) -> str: ...  # noqa: D102
+
+
+class HistoryNames(Protocol):
+    """What the columns of a field history are called."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def field(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> str: ...  # noqa: D102
+    @property
+    def valid_from(self) -> str: ...  # noqa: D102
+    @property
+    def old_value(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """What leads did, one record an event; the order of records means nothing.
+
+    Parameters
+    ----------
+    key : array of int, shape (n_events,)
+        Whose: position in the join keys.
+    occurred_at, known_at : array of int64, shape (n_events,)
+        When it happened, and from when on it was known: never before it happened.
+    kind : array of int, shape (n_events,)
+        Position in `types`.
+    value : array of float or None, shape (n_events,)
+    types : tuple of str
+        Canonical names of event types, in alphabetical order.
+    notes : dict of str to int
+        Records left out, by reason.
+    """
+
+    key: np.ndarray
+    occurred_at: np.ndarray
+    known_at: np.ndarray
+    kind: np.ndarray
+    value: np.ndarray | None
+    types: tuple[str, ...]
+    notes: Mapping[str, int]
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversions:
+    """Who converted when, in order of key and time.
+
+    Parameters
+    ----------
+    key : array of int, shape (n_conversions,)
+        Position in the join keys.
+    at : array of int64, shape (n_conversions,)
+    notes : dict of str to int
+    """
+
+    key: np.ndarray
+    at: np.ndarray
+    notes: Mapping[str, int]
+
+    def first(self, n_keys: int) -> np.ndarray:
+        """Give the first conversion of each key; NEVER where there is none."""
+        at = np.full(n_keys, NEVER)
+        np.minimum.at(at, self.key, self.at)
+        return at
+
+    def following(self, key: np.ndarray, cutoff: np.ndarray) -> np.ndarray:
+        """Give the first conversion at or after each cutoff; NEVER where there is none.
+
+        Examples
+        --------
+        >>> won = Conversions(key=np.array([0, 0]), at=np.array([10, 20]), notes={})
+        >>> won.following(np.array([0, 0, 1]), np.array([10, 11, 0])) == [10, 20, NEVER]
+        array([ True,  True,  True])
+        """
+        wanted = pd.DataFrame({"key": key.astype(np.int64), "cutoff": cutoff, "row": np.arange(len(key))})
+        there = pd.DataFrame({"key": self.key.astype(np.int64), "cutoff": self.at, "nth": np.arange(len(self.at))})
+        found = pd.merge_asof(
+            wanted.sort_values("cutoff", kind="stable"),
+            there.sort_values("cutoff", kind="stable"),
+            on="cutoff",
+            by="key",
+            direction="forward",
+        )
+        at = np.full(len(key), NEVER)
+        found = found[found["nth"].notna()]  # positions, not instants, pass through floats without loss
+        at[found["row"].to_numpy()] = self.at[found["nth"].to_numpy(dtype=int)]
+        return at
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Values that fields of a lead had, and from when on.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``key`` (position in the join keys), ``field`` (normalised name), ``value`` (as given),
+        ``old_value`` (as given; None where unknown), ``at`` (int64); in order of key, field and time.
+    notes : dict of str to int
+    """
+
+    frame: pd.DataFrame
+    notes: Mapping[str, int]
+
+
+def microseconds(stamps: pd.Series) -> np.ndarray:
+    """Give instants as int64; NEVER where missing.
+
+    Examples
+    --------
+    >>> microseconds(pd.Series(pd.to_datetime(["1970-01-01 00:00:01", None], utc=True))) == [1_000_000, NEVER]
+    array([ True,  True])
+    """
+    plain = np.asarray(stamps.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+    return np.where(np.isnat(plain), NEVER, plain.astype(np.int64))
+
+
+def to_stamps(at: np.ndarray) -> pd.Series:
+    """Give int64 instants as aware stamps; NEVER becomes NaT."""
+    plain = np.where(at == NEVER, np.int64(np.iinfo(np.int64).min), at).astype("datetime64[us]")
+    return pd.Series(plain).dt.tz_localize("UTC")
+
+
+def read_stamps(frame: pd.DataFrame, name: str, *, key: str, timezone: str, missing: Words) -> Stamps:
+    """Read a column of stamps, its words for missing among them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : str
+        The column, as configured.
+    key : str
+        The config key that names it, for messages.
+    timezone : str
+    missing : mapping of column (or "*") to words
+
+    Raises
+    ------
+    InputError
+        No such column, or cells that are no stamps.
+    """
+    found = find_column(frame, name, key=key)
+    series = frame[found]
+    if not pd.api.types.is_datetime64_any_dtype(series.dtype):
+        filled = read_texts(series, missing=missing_words(missing, str(found))).notna().to_numpy()
+        series = series.reset_index(drop=True).where(filled)
+    return parse_stamps(series, timezone=timezone, name=str(found))
+
+
+def join_keys(ids: pd.Series, *, missing: Sequence[str]) -> pd.Series:
+    """Give ids as they are compared between tables: as text, an 18-character Salesforce id by its first 15.
+
+    Only an id whose last three signs are right for the others is taken for one. A whole number that a tool wrote
+    with decimals, because its column had gaps, is that number.
+
+    Examples
+    --------
+    >>> join_keys(pd.Series(["001A0000006Vm9r", "001A0000006Vm9rIAC", "7.0", 7]), missing=()).to_list()
+    ['001A0000006Vm9r', '001A0000006Vm9r', '7', '7']
+    """
+    keys = read_ids(ids, missing=missing)
+    long = keys.str.len() == 18
+    if long.any():
+        keys = keys.where(~long, keys[long].map(_short))
+    whole = keys.str.fullmatch(r"-?(?:0|[1-9]\d*)\.0+", na=False).astype(bool)
+    return keys.where(~whole, keys.str.replace(r"\.0+$", "", regex=True)) if whole.any() else keys
+
+
+def _short(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        return text
+    capitals = ([sign.isupper() for sign in text[i : i + 5]] for i in (0, 5, 10))
+    check = "".join(_CHECK[sum(1 << i for i, is_upper in enumerate(part) if is_upper)] for part in capitals)
+    return text[:15] if text[15:].upper() == check else text
+
+
+def _codes(frame: pd.DataFrame, column: object, keys: pd.Index, *, missing: Words) -> np.ndarray:
+    """Give for each record the position of its key; -1 where it is nobody's that we know."""
+    return keys.get_indexer(pd.Index(join_keys(frame[column], missing=missing_words(missing, str(column)))))
+
+
+def _optional(frame: pd.DataFrame, name: str, usual: str, *, key: str) -> object | None:
+    """Find a column that must be there where it is named, and may be where it has its usual name."""
+    if name:
+        return find_column(frame, name, key=key)
+    return resolve_columns(frame.columns).get(usual)
+
+
+def read_events(
+    frame: pd.DataFrame, columns: EventNames, *, key: str, keys: pd.Index, timezone: str, missing: Words
+) -> Events:
+    """Read an event table.
+
+    Records of unknown leads, without a stamp or a type are left out and counted; so are those that say the same
+    (lead, type, time and value) twice, the first known of them kept.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As read.
+    columns : EventNames
+    key : str
+        The column of `frame` that says whose an event is.
+    keys : Index
+        Join keys of the leads (or accounts), all different.
+    timezone : str
+    missing : mapping of column (or "*") to words
+
+    Returns
+    -------
+    Events
+
+    Raises
+    ------
+    InputError
+        A column is absent, or its cells cannot be read.
+    """
+    owner = _codes(frame, find_column(frame, key, key="columns.event.id"), keys, missing=missing)
+    where = {"timezone": timezone, "missing": missing}
+    stamps = read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where)  # type: ignore[arg-type]
+    occurred = microseconds(stamps.at)
+    recorded_column = _optional(frame, columns.recorded_at, "recorded_at", key="columns.event.recorded_at")
+    known = occurred
+    if recorded_column is not None:
+        read = read_stamps(frame, str(recorded_column), key="columns.event.recorded_at", **where)  # type: ignore[arg-type]
+        recorded = microseconds(read.at)
+        known = np.where(recorded == NEVER, occurred, np.maximum(occurred, recorded))
+    type_column = find_column(frame, columns.type, key="columns.event.type")
+    names = read_texts(frame[type_column], missing=missing_words(missing, str(type_column)))
+    kind, types = pd.factorize(names, sort=True)
+    value_column = _optional(frame, columns.value, "value", key="columns.event.value")
+    value = None
+    notes = {"events_of_unknown_leads": int((owner < 0).sum()), "events_without_time": int((occurred == NEVER).sum())}
+    notes["events_without_type"] = int((kind < 0).sum())
+    if value_column is not None:
+        value, lost = read_numbers(frame[value_column], missing=missing_words(missing, str(value_column)))
+        value[np.abs(value) > MAX_VALUE] = np.nan
+        notes["event_values_unreadable"] = lost
+    good = (owner >= 0) & (occurred != NEVER) & (kind >= 0)
+    table = pd.DataFrame({"key": owner, "occurred": occurred, "kind": kind}, copy=False)
+    if value is not None:
+        table["value"] = value
+    table["known"] = known
+    table = table[good]
+    # Where one event was loaded twice, it was known from the first time on.
+    first_known = table.sort_values("known", kind="stable") if recorded_column is not None else table
+    same = first_known.duplicated(subset=[name for name in table.columns if name != "known"])
+    notes["events_twice"] = int(same.sum())
+    kept = first_known[~same]
+    return Events(
+        key=kept["key"].to_numpy(dtype=np.int32),
+        occurred_at=kept["occurred"].to_numpy(),
+        known_at=kept["known"].to_numpy(),
+        kind=kept["kind"].to_numpy(dtype=np.int32),
+        value=None if value is None else kept["value"].to_numpy(),
+        types=tuple(map(str, types)),
+        notes={name: n for name, n in notes.items() if n},
+    )
+
+
+def read_conversions(
+    frame: pd.DataFrame, *, key: str, converted_at: str, keys: pd.Index, timezone: str, missing: Words
+) -> Conversions:
+    """Read who converted when; rows without a stamp or of unknown leads are counted and left out.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    key, converted_at : str
+        Its columns.
+    keys : Index
+        Join keys, all different.
+    timezone : str
+    missing : mapping of column (or "*") to words
+    """
+    owner = _codes(frame, find_column(frame, key, key="columns.outcome.id"), keys, missing=missing)
+    stamps = read_stamps(frame, converted_at, key="columns.outcome.converted_at", timezone=timezone, missing=missing)
+    at = microseconds(stamps.at)
+    good = (owner >= 0) & (at != NEVER)
+    table = pd.DataFrame({"key": owner[good], "at": at[good]}).drop_duplicates().sort_values(["key", "at"])
+    notes = {"outcomes_of_unknown_leads": int((owner < 0).sum()), "outcomes_twice": int(good.sum() - len(table))}
+    return Conversions(
+        key=table["key"].to_numpy(), at=table["at"].to_numpy(), notes={name: n for name, n in notes.items() if n}
+    )
+
+
+def read_history(
+    frame: pd.DataFrame, columns: HistoryNames, *, keys: pd.Index, timezone: str, missing: Words
+) -> History:
+    """Read the history of mutable fields; records of unknown leads or without a stamp are counted and left out."""
+    owner = _codes(frame, find_column(frame, columns.id, key="columns.field_history.id"), keys, missing=missing)
+    name = "columns.field_history.valid_from"
+    at = microseconds(read_stamps(frame, columns.valid_from, key=name, timezone=timezone, missing=missing).at)
+    fields = frame[find_column(frame, columns.field, key="columns.field_history.field")]
+    old = _optional(frame, columns.old_value, "old_value", key="columns.field_history.old_value")
+    table = pd.DataFrame(
+        {
+            "key": owner,
+            "field": [normalise_name(field) for field in fields],
+            "value": frame[find_column(frame, columns.value, key="columns.field_history.value")].to_numpy(dtype=object),
+            "old_value": None if old is None else frame[old].to_numpy(dtype=object),
+            "at": at,
+        }
+    )
+    good = (owner >= 0) & (at != NEVER)
+    by_text = table["value"].map(str)
+    table = table.assign(text=by_text)[good].sort_values(["key", "field", "at", "text"], kind="stable")
+    notes = {"field_changes_of_unknown_leads": int((owner < 0).sum())}
+    return History(
+        frame=table.drop(columns="text").reset_index(drop=True), notes={name: n for name, n in notes.items() if n}
+    )
+
+
+def as_known(series: pd.Series, history: History, *, field: str, key: np.ndarray, cutoff: np.ndarray) -> pd.Series:
+    """Give the value that a field had at each cutoff, in place of the one it has today.
+
+    A lead whose field has no history never changed it. Before its first change the value is the old one, where the
+    history says it, else unknown.
+
+    Parameters
+    ----------
+    series : Series, shape (n_rows,)
+        Today's values.
+    history : History
+    field : str
+        The column.
+    key : array of int, shape (n_rows,)
+    cutoff : array of int64, shape (n_rows,)
+
+    Returns
+    -------
+    Series of object, shape (n_rows,)
+    """
+    changes = history.frame[history.frame["field"] == normalise_name(field)]
+    if len(changes) == 0:
+        return series
+    result = np.array([*series.astype(object)], dtype=object)
+    rows = np.flatnonzero(np.isin(key, changes["key"]))
+    # The change before a cutoff is the one just left of it in (key, time) order.
+    order = changes[["key", "at"]].to_numpy(dtype=np.int64)
+    first = pd.Series(np.arange(len(changes))).groupby(order[:, 0]).min()
+    wanted = pd.DataFrame({"key": key[rows].astype(np.int64), "at": cutoff[rows], "row": rows})
+    there = pd.DataFrame({"key": order[:, 0], "at": order[:, 1], "change": np.arange(len(changes))})
+    found = pd.merge_asof(
+        wanted.sort_values("at", kind="stable"),
+        there.sort_values("at", kind="stable"),
+        on="at",
+        by="key",
+        allow_exact_matches=False,
+    )
+    values, old = changes["value"].to_numpy(), changes["old_value"].to_numpy()
+    for row, lead, change in zip(found["row"], found["key"], found["change"], strict=True):
+        result[row] = old[first[lead]] if change != change else values[int(change)]  # noqa: PLR0124 - NaN
+    return pd.Series(result, dtype=object, name=series.name)
+
+
+def check_not_after(at: np.ndarray, extracted_at: int, *, what: str) -> None:
+    """Refuse records of the future: a wrong clock, zone or day-month order would teach nonsense.
+
+    Raises
+    ------
+    InputError
+        Some are later than the data's end.
+    """
+    n_later = int(((at > extracted_at) & (at != NEVER)).sum())
+    if n_later:
+        end = to_stamps(np.array([extracted_at]))[0].isoformat()
+        msg = (
+            f"{n_later:,} {what} are later than the end of the data ({end}). "
+            "Mend their dates or time zone, or set data.extracted_at to when the files were exported."
+        )
+        raise InputError(msg)

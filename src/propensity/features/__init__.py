@@ -1,0 +1,63 @@
+"""The only place where tables and cutoffs become features.
+
+Names are loaded when they are used: a consumer of a flat model needs no event engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from propensity.features.behaviour import behaviour_features
+    from propensity.features.fit import derive, derived_names
+    from propensity.features.frame import (
+        LeadTables,
+        choose_types,
+        feature_frame,
+        features_as_of,
+        key_column,
+        read_lead_tables,
+        reading_plan,
+        with_derived,
+    )
+    from propensity.features.plan import CUTOFF, FeaturePlan
+
+_HOMES = {
+    "CUTOFF": "plan",
+    "FeaturePlan": "plan",
+    "LeadTables": "frame",
+    "behaviour_features": "behaviour",
+    "choose_types": "frame",
+    "derive": "fit",
+    "derived_names": "fit",
+    "feature_frame": "frame",
+    "features_as_of": "frame",
+    "key_column": "frame",
+    "read_lead_tables": "frame",
+    "reading_plan": "frame",
+    "with_derived": "frame",
+}
+
+__all__ = [
+    "CUTOFF",
+    "FeaturePlan",
+    "LeadTables",
+    "behaviour_features",
+    "choose_types",
+    "derive",
+    "derived_names",
+    "feature_frame",
+    "features_as_of",
+    "key_column",
+    "read_lead_tables",
+    "reading_plan",
+    "with_derived",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        msg = f"module 'propensity.features' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(f"propensity.features.{_HOMES[name]}"), name)

@@ -1,0 +1,340 @@
+"""The only place where lead, event and outcome tables become feature rows: one a (lead, cutoff)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from propensity.asof import (
+    NEVER,
+    Events,
+    History,
+    as_known,
+    join_keys,
+    microseconds,
+    read_events,
+    read_history,
+    read_stamps,
+    to_stamps,
+)
+from propensity.errors import InputError
+from propensity.features.behaviour import behaviour_features
+from propensity.features.fit import derive
+from propensity.features.plan import CUTOFF, EventNames, FeaturePlan, HistoryNames
+from propensity.schema import Schema, find_column, missing_words, normalise_name, partition, resolve_columns
+
+if TYPE_CHECKING:
+    from propensity.config import Config
+
+# Fewer leads than this could point at people: their event types are not named in a model.
+MIN_TYPE_LEADS = 10
+# More types than this slow everything and are mostly noise; all others count as "any event".
+MAX_TYPES = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadTables:
+    """Lead and event tables, read and joined.
+
+    Parameters
+    ----------
+    leads : DataFrame, shape (n_leads, any)
+        As given, one row a lead, in order of their names.
+    names : array of str, shape (n_leads,)
+        Join keys of the leads.
+    created_at : array of int64, shape (n_leads,)
+        NEVER where unknown.
+    owners : Index
+        Join keys that events belong to: the leads, or their accounts.
+    owner : array of int, shape (n_leads,)
+        Each lead's position in `owners`; -1 for a lead without an account.
+    events : Events or None
+    history : History or None
+    notes : dict of str to int
+    """
+
+    leads: pd.DataFrame
+    names: np.ndarray
+    created_at: np.ndarray
+    owners: pd.Index
+    owner: np.ndarray
+    events: Events | None
+    history: History | None
+    notes: Mapping[str, int]
+
+    def newest(self) -> int | None:
+        """Give the newest instant in the tables; None without any."""
+        parts = [self.created_at[self.created_at < NEVER]]
+        if self.events is not None:
+            parts.append(self.events.known_at)
+        if self.history is not None:
+            parts.append(self.history.frame["at"].to_numpy())
+        at = np.concatenate(parts)
+        return int(at.max()) if len(at) else None
+
+
+def reading_plan(config: Config) -> FeaturePlan:
+    """Give what a config says of reading tables; which event types count is decided from training rows."""
+    data, columns, features = config.data, config.columns, config.features
+    return FeaturePlan(
+        has_events=data.events is not None,
+        windows_days=features.windows_days,
+        half_life_days=features.half_life_days,
+        lookback_days=features.lookback_days,
+        derive=dict(features.derive),
+        id=columns.id or columns.cutoffs.id,
+        group=columns.group,
+        date=columns.date,
+        event=EventNames(**columns.event.model_dump()),
+        history=HistoryNames(**columns.field_history.model_dump()),
+        timezone=data.timezone,
+        missing=dict(data.missing),
+    )
+
+
+def read_lead_tables(
+    leads: pd.DataFrame,
+    plan: FeaturePlan,
+    *,
+    events: pd.DataFrame | None = None,
+    field_history: pd.DataFrame | None = None,
+    also: Sequence[str] = (),
+) -> LeadTables:
+    """Read lead and event tables and join them.
+
+    Parameters
+    ----------
+    leads : DataFrame
+        One row a lead; identical rows are kept once, rows without an id are left out and counted.
+    plan : FeaturePlan
+        Its names of columns, zone and words for missing.
+    events, field_history : DataFrame or None
+    also : sequence of str
+        Columns in which rows of one id must agree.
+
+    Returns
+    -------
+    LeadTables
+
+    Raises
+    ------
+    InputError
+        A column is absent or unreadable, or rows of one id differ.
+    """
+    lead_id = str(plan.id)
+    here = resolve_columns(leads.columns)
+    agree = [name for name in also if normalise_name(name) in here]
+    ids = missing_words(plan.missing, lead_id)
+    rows = partition(leads, Schema(columns=(), id=lead_id, missing=ids), also=agree)
+    keys = join_keys(rows.ids, missing=ids)
+    kept = np.flatnonzero(keys.notna().to_numpy() & ~keys.duplicated().to_numpy())
+    kept = kept[np.argsort(keys.to_numpy(dtype=object)[kept].astype(str), kind="stable")]
+    table = leads.iloc[rows.position[kept]].reset_index(drop=True)
+    names = keys.to_numpy(dtype=object)[kept]
+    created = np.full(len(table), NEVER)
+    if plan.date:
+        stamps = read_stamps(table, plan.date, key="columns.date", timezone=plan.timezone, missing=plan.missing)
+        created = microseconds(stamps.at)
+    owners, owner = pd.Index(names), np.arange(len(table))
+    if plan.group and plan.event.group:
+        column = find_column(table, plan.group, key="columns.group")
+        accounts = join_keys(table[column], missing=missing_words(plan.missing, str(column)))
+        owner, accounts_there = pd.factorize(accounts, sort=True)
+        owners = pd.Index(accounts_there)
+    notes = {"missing_ids": rows.notes.get("missing_ids", 0), "identical_rows": rows.notes.get("identical_rows", 0)}
+    log = None
+    if events is not None:
+        log = read_events(
+            events,
+            plan.event,
+            key=plan.event.group or plan.event.id or _id_of(events, lead_id),
+            keys=owners,
+            timezone=plan.timezone,
+            missing=plan.missing,
+        )
+        notes |= log.notes
+    changes = None
+    if field_history is not None:
+        changes = read_history(
+            field_history, plan.history, keys=pd.Index(names), timezone=plan.timezone, missing=plan.missing
+        )
+        notes |= changes.notes
+    return LeadTables(
+        leads=table,
+        names=names,
+        created_at=created,
+        owners=owners,
+        owner=owner,
+        events=log,
+        history=changes,
+        notes={name: n for name, n in notes.items() if n},
+    )
+
+
+def _id_of(frame: pd.DataFrame, lead_id: str) -> str:
+    """Give the column that names the lead in another table: called as in the lead table, else ``lead_id``."""
+    return lead_id if normalise_name(lead_id) in resolve_columns(frame.columns) else "lead_id"
+
+
+def key_column(frame: pd.DataFrame, plan: FeaturePlan, *, id: str | None, group: str | None) -> str:  # noqa: A002
+    """Give the column of another table that says whose a record is."""
+    return group or id or _id_of(frame, str(plan.id))
+
+
+def choose_types(
+    plan: FeaturePlan, events: Events, *, before: int, families: Mapping[str, Sequence[str]]
+) -> FeaturePlan:
+    """Choose the event types that get features of their own: those that at least 10 leads had before the last cutoff.
+
+    Parameters
+    ----------
+    plan : FeaturePlan
+    events : Events
+    before : int
+        The newest training cutoff.
+    families : mapping of family to event types
+        Of canonical names; types that are not chosen leave their family.
+    """
+    seen = events.known_at < before
+    pairs = pd.DataFrame({"kind": events.kind[seen], "key": events.key[seen]}).drop_duplicates()
+    n_leads = np.bincount(pairs["kind"], minlength=len(events.types))
+    frequent = sorted(range(len(events.types)), key=lambda k: (-n_leads[k], events.types[k]))[:MAX_TYPES]
+    types = tuple(sorted(events.types[k] for k in frequent if n_leads[k] >= MIN_TYPE_LEADS))
+    valued: tuple[str, ...] = ()
+    if events.value is not None:
+        has_value = np.unique(events.kind[seen & np.isfinite(events.value)])
+        valued = tuple(name for name in types if name in {events.types[k] for k in has_value})
+    within = {name: tuple(t for t in types if t in {*members}) for name, members in families.items()}
+    return replace(
+        plan,
+        types=types,
+        valued=valued,
+        # A family of one type says what the type says.
+        families={name: members for name, members in within.items() if len(members) > 1},
+    )
+
+
+def feature_frame(tables: LeadTables, plan: FeaturePlan, *, lead: np.ndarray, cutoff: np.ndarray) -> pd.DataFrame:
+    """Give one row of features for each (lead, cutoff): the lead as known then, and what it had done by then.
+
+    Parameters
+    ----------
+    tables : LeadTables
+    plan : FeaturePlan
+    lead : array of int, shape (n_rows,)
+        Position in the lead table.
+    cutoff : array of int64, shape (n_rows,)
+
+    Returns
+    -------
+    DataFrame, shape (n_rows, n_columns)
+        The lead table's columns (those with a history as they were at the cutoff), ``cutoff``, derived fields, and
+        features of behaviour.
+
+    Raises
+    ------
+    InputError
+        A column of the lead table is called as a feature.
+    """
+    frame = tables.leads.iloc[lead].reset_index(drop=True)
+    if tables.history is not None:
+        for field in sorted({*tables.history.frame["field"]}):
+            found = resolve_columns(frame.columns).get(field)
+            if found is not None:
+                frame[found] = as_known(frame[found], tables.history, field=field, key=lead, cutoff=cutoff)
+    frame = with_derived(frame, plan)
+    parts = [frame.drop(columns=[name for name in frame.columns if normalise_name(name) == CUTOFF])]
+    parts.append(pd.DataFrame({CUTOFF: to_stamps(cutoff)}))
+    if plan.has_events:
+        events = tables.events
+        if events is None:
+            msg = "The model was trained with events. Name them: --events FILE, or data.events."
+            raise InputError(msg)
+        owner = tables.owner[lead]
+        parts.append(behaviour_features(events, plan, key=owner, cutoff=cutoff, created_at=tables.created_at[lead]))
+    names = [normalise_name(name) for part in parts for name in part.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"Columns of the lead table are called as features are: {', '.join(twice[:5])}. Rename them."
+        raise InputError(msg)
+    return pd.concat(parts, axis=1)
+
+
+def with_derived(frame: pd.DataFrame, plan: FeaturePlan) -> pd.DataFrame:
+    """Give the frame with what is derived from its raw fields beside them."""
+    if not plan.derive:
+        return frame
+    return pd.concat([frame.reset_index(drop=True), derive(frame, plan.derive, missing=plan.missing)], axis=1)
+
+
+def features_as_of(
+    leads: pd.DataFrame,
+    plan: FeaturePlan,
+    *,
+    events: pd.DataFrame | None,
+    field_history: pd.DataFrame | None = None,
+    as_of: str = "",
+    cutoffs: pd.Series | None = None,
+    also: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Give the feature rows of leads to be scored, by the very code that made the training rows.
+
+    Parameters
+    ----------
+    leads : DataFrame, shape (n_rows, any)
+    plan : FeaturePlan
+    events, field_history : DataFrame or None
+    as_of : str
+        The instant all rows are as of; empty: the newest stamp of the tables.
+    cutoffs : Series of stamps or None, shape (n_rows,)
+        Each row's own instant instead.
+    also : sequence of str
+        Columns in which rows of one id must agree.
+
+    Returns
+    -------
+    DataFrame, shape (n_rows, n_columns)
+        In the order of `leads`, ids as given; a row without an id has no features.
+
+    Raises
+    ------
+    InputError
+        Tables that cannot be read, or nothing that says as of when.
+    """
+    column = find_column(leads, str(plan.id), key="columns.id")
+    keys = join_keys(leads[column], missing=missing_words(plan.missing, str(column)))
+    once = leads if cutoffs is None else leads[~keys.duplicated().to_numpy()].reset_index(drop=True)
+    tables = read_lead_tables(once, plan, events=events, field_history=field_history, also=also)
+    if cutoffs is not None:
+        cutoff = microseconds(cutoffs.reset_index(drop=True))
+    else:
+        cutoff = np.full(len(leads), _instant(as_of, plan) if as_of else tables.newest() or NEVER)
+    if (cutoff == NEVER).all():
+        msg = "Nothing says as of when to score: no stamp in the tables. Name it: --as-of 2026-10-01T00:00Z."
+        raise InputError(msg)
+    position = pd.Index(tables.names).get_indexer(pd.Index(keys))
+    there = np.flatnonzero((position >= 0) & (cutoff < NEVER))
+    found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there])
+    place = np.full(len(leads), -1)
+    place[there] = np.arange(len(there))
+    frame = found.reindex(place).reset_index(drop=True)
+    for name in leads.columns:
+        given = leads[name].reset_index(drop=True)
+        if name in frame and (name == column or (place < 0).any()):
+            frame[name] = given if name == column else frame[name].astype(object).where(place >= 0, given)
+    return frame
+
+
+def _instant(text: str, plan: FeaturePlan) -> int:
+    """Read an instant a person named; a date alone is its first moment: what happened that day is not known yet."""
+    try:
+        at = pd.Timestamp(text)
+    except ValueError as error:
+        msg = f"as_of must be an ISO date or time such as 2026-10-01T08:00Z, got {text[:40]!r}."
+        raise InputError(msg) from error
+    aware = at.tz_localize(plan.timezone) if at.tzinfo is None else at
+    return int(microseconds(pd.Series([aware.tz_convert("UTC")]))[0])

@@ -1,0 +1,130 @@
+"""The only place that says which features there are: what training chose, so that scoring makes the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+CUTOFF = "cutoff"
+ANY_EVENT = "any event"
+FIRST_EVENT = "first event"
+DAYS_SINCE_CREATED = "days since created"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventNames:
+    """What the columns of the event table are called."""
+
+    id: str | None = None
+    group: str | None = None
+    occurred_at: str = "occurred_at"
+    type: str = "event_type"
+    value: str = ""
+    recorded_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryNames:
+    """What the columns of the field history are called."""
+
+    id: str = "lead_id"
+    field: str = "field"
+    value: str = "value"
+    valid_from: str = "valid_from"
+    old_value: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturePlan:
+    """Which features are made of which tables, and how those are read.
+
+    Parameters
+    ----------
+    has_events : bool
+        Whether there is an event table at all; without, nothing but `derive` is made.
+    types : tuple of str
+        Event types with features of their own, in alphabetical order. All others count as "any event".
+    valued : tuple of str
+        Those of them whose events have values.
+    families : dict of str to tuple of str
+        Families of event types, with features of their own too.
+    windows_days : tuple of int
+        Growing lengths of the windows events are counted in.
+    half_life_days : float
+        After so many days an event adds half to the intensity.
+    lookback_days : int
+        Nothing older counts: histories of all leads are cut alike.
+    derive : dict of column to kind
+        Raw fields of the lead table, and what is made of them.
+    id, group, date : str or None
+        Columns of the lead table.
+    event, history : EventNames, HistoryNames
+    timezone : str
+    missing : dict of column (or "*") to words
+    """
+
+    has_events: bool = False
+    types: tuple[str, ...] = ()
+    valued: tuple[str, ...] = ()
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    windows_days: tuple[int, ...] = (7, 30, 90)
+    half_life_days: float = 14.0
+    lookback_days: int = 365
+    derive: Mapping[str, str] = field(default_factory=dict)
+    id: str | None = None
+    group: str | None = None
+    date: str | None = None
+    event: EventNames = EventNames()
+    history: HistoryNames = HistoryNames()
+    timezone: str = "UTC"
+    missing: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> tuple[tuple[str, tuple[str, ...] | None, bool], ...]:
+        """What is counted: a name, the types in it (None: all), whether its events have values."""
+        anything = (ANY_EVENT, None, bool(self.valued))
+        families = [
+            (f"all {name}", tuple(types), bool({*types} & {*self.valued}))
+            for name, types in sorted(self.families.items())
+        ]
+        own = [(name, (name,), name in self.valued) for name in self.types]
+        return (anything, *families, *own) if self.has_events else ()
+
+    @property
+    def trend_days(self) -> int:
+        """Length of the window that the trend compares with the one before it: the second shortest."""
+        return self.windows_days[min(1, len(self.windows_days) - 1)]
+
+    def slot_names(self, slot: str, *, has_value: bool) -> tuple[str, ...]:
+        """Name the features of one slot."""
+        longest = self.windows_days[-1]
+        return (
+            *(f"{slot} count {days}d" for days in self.windows_days),
+            f"{slot} rate",
+            f"{slot} active days {longest}d",
+            f"{slot} days since",
+            f"{slot} intensity",
+            f"{slot} trend {self.trend_days}d",
+            *(f"{slot} value {days}d" for days in self.windows_days if has_value),
+        )
+
+    @property
+    def behaviour_names(self) -> tuple[str, ...]:
+        """Names of all features made of events."""
+        if not self.has_events:
+            return ()
+        own = [name for slot, _, has_value in self.slots for name in self.slot_names(slot, has_value=has_value)]
+        return (FIRST_EVENT, DAYS_SINCE_CREATED, *own)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the plan as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FeaturePlan:
+        """Restore a plan from `to_dict`."""
+        lists = {name: tuple(values[name]) for name in ("types", "valued", "windows_days")}
+        tables = {name: {key: tuple(words) for key, words in values[name].items()} for name in ("families", "missing")}
+        names = {"event": EventNames(**values["event"]), "history": HistoryNames(**values["history"])}
+        return cls(**{**values, **lists, **tables, **names})

@@ -1,0 +1,291 @@
+"""The only place where a flat lead file becomes training rows, in one canonical order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propensity.asof import (
+    parse_stamps,
+)
+from propensity.config import Config
+from propensity.errors import InputError
+from propensity.features import (
+    FeaturePlan,
+    derived_names,
+    reading_plan,
+    with_derived,
+)
+from propensity.labels import read_target
+from propensity.rules import Rules, build_rules
+from propensity.schema import (
+    Schema,
+    content_digest,
+    find_column,
+    infer_schema,
+    missing_words,
+    read_ids,
+    read_texts,
+    row_hashes,
+    validate,
+)
+
+# Every fold is a whole training of its own.
+MAX_FOLDS = 50
+# Weeks that say how many leads come in.
+VOLUME_WEEKS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Training rows in their canonical order, ready to learn from.
+
+    Parameters
+    ----------
+    leads : DataFrame, shape (n_rows, any)
+        As given.
+    read : DataFrame, shape (n_rows, n_features)
+        Numbers and canonical text.
+    y : array of {0, 1}, shape (n_rows,)
+    groups : array of int, shape (n_rows,)
+        Rows of one lead or account.
+    order : array of int or None, shape (n_rows,)
+        Non-decreasing rank in time; None where there is no order.
+    fold : array of int or None, shape (n_rows,)
+        The user's own folds.
+    known : array or None, shape (n_rows,)
+        From when on each label is known, in the units of `order`; None where that is no later than the row.
+    weight : array of float or None, shape (n_rows,)
+        Snapshots of one lead add up to 1; None for one each.
+    is_apart : bool
+        Whether tested leads leave the past: not where customers come back.
+    """
+
+    leads: pd.DataFrame
+    read: pd.DataFrame
+    y: np.ndarray
+    groups: np.ndarray
+    order: np.ndarray | None
+    fold: np.ndarray | None
+    known: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    is_apart: bool = True
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The rows' weights as numbers."""
+        return np.ones(len(self.y)) if self.weight is None else self.weight
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Give these rows alone, in the order named."""
+        parts: dict[str, Any] = {name: getattr(self, name) for name in ("order", "fold", "known", "weight")}
+        return replace(
+            self,
+            leads=self.leads.iloc[rows],
+            read=self.read.iloc[rows].reset_index(drop=True),
+            y=self.y[rows],
+            groups=self.groups[rows],
+            **{name: None if part is None else part[rows] for name, part in parts.items()},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A training file, read.
+
+    Parameters
+    ----------
+    examples : Examples
+    schema : Schema
+    rules : Rules
+    notes : dict of column to str
+        Features left out, and why.
+    dropped : dict of str to int
+        Rows not used, by reason.
+    target : str
+        What was read as converted, in words.
+    leads_per_week : float or None
+    data_end : str
+        The newest stamp, ISO; empty without dates.
+    digest : str
+        The sha256 of the canonical rows.
+    plan : FeaturePlan
+    said : tuple of str
+        Sentences about the data that a person should read.
+    """
+
+    examples: Examples
+    schema: Schema
+    rules: Rules
+    notes: Mapping[str, str]
+    dropped: Mapping[str, int]
+    target: str
+    leads_per_week: float | None
+    data_end: str
+    digest: str
+    plan: FeaturePlan
+    said: tuple[str, ...] = ()
+
+
+def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
+    """Read a training file: target, order, groups, folds and features, in canonical row order.
+
+    Raises
+    ------
+    InputError
+        All that is wrong with columns or rows.
+    """
+    columns, words = config.columns, config.data.missing
+    for name in config.availability:
+        find_column(leads, name, key="availability")
+    for name in words:
+        if name != "*":
+            find_column(leads, name, key="data.missing")
+    if columns.target is None:
+        msg = "columns.target must name the column that says who converted. Run: propensity init LEADS --target COLUMN"
+        raise InputError(msg)
+    if len(leads) == 0:
+        msg = "The file has a header but no rows. Give leads whose outcome is known."
+        raise InputError(msg)
+    target_column = find_column(leads, columns.target, key="columns.target")
+    target = read_target(
+        leads[target_column],
+        positive=columns.positive,
+        missing=missing_words(words, str(target_column)),
+        name=str(target_column),
+    )
+    dropped = {"target_missing": int(np.isnan(target.y).sum())}
+    leads = leads[~np.isnan(target.y)].reset_index(drop=True)
+    y = target.y[~np.isnan(target.y)]
+    stamps = None
+    if columns.date:
+        date = find_column(leads, columns.date, key="columns.date")
+        filled = read_texts(leads[date], missing=missing_words(words, str(date))).notna().to_numpy()
+        stamps = parse_stamps(leads[date].where(filled), timezone=config.data.timezone, name=str(date)).at
+        known = stamps.notna().to_numpy()
+        dropped["date_missing"] = int((~known).sum())
+        leads, y, stamps = leads[known].reset_index(drop=True), y[known], stamps[known].reset_index(drop=True)
+        if len(leads) == 0:
+            msg = f"Column {columns.date!r} (columns.date) is empty in every row. Name another, or take the line out."
+            raise InputError(msg)
+    plan = replace(reading_plan(config), has_events=False)
+    leads = with_derived(leads, plan)
+    schema, notes = infer_features(leads, plan, config)
+    beside = {
+        "columns.target": columns.target,
+        "columns.date": columns.date,
+        "columns.group": columns.group,
+        "evaluation.fold_column": config.evaluation.fold_column,
+    }
+    rules = build_rules(config.rules, missing=words, schema=schema)
+    named = [str(find_column(leads, name, key=key)) for key, name in beside.items() if name]
+    rows = validate(leads, schema, also=[*named, *rules.columns_beside(schema, leads)])
+    dropped |= {"id_missing": rows.notes.get("missing_ids", 0), "identical": rows.notes.get("identical_rows", 0)}
+    leads, y = leads.iloc[rows.position].reset_index(drop=True), y[rows.position]
+    hashes = row_hashes(rows.read)
+    keys = None if schema.id is None else read_ids(rows.ids, missing=schema.missing)
+    stamps = None if stamps is None else stamps.iloc[rows.position].reset_index(drop=True)
+    canonical, order = _canonical_order(keys, stamps, hashes, ordered=columns.ordered)
+    group = groups_of(leads, columns.group) if columns.group else None
+    fold = _folds(leads, config.evaluation.fold_column) if config.evaluation.fold_column else None
+    own_group = hashes if keys is None else pd.factorize(keys)[0]
+    examples = Examples(
+        leads=leads.iloc[canonical].reset_index(drop=True),
+        read=rows.read.iloc[canonical].reset_index(drop=True),
+        y=y[canonical],
+        # Numbered in canonical order: folds are dealt by these numbers, so the file's order must not show in them.
+        groups=pd.factorize((own_group if group is None else group)[canonical])[0],
+        order=order,
+        fold=None if fold is None else fold[canonical],
+    )
+    return Prepared(
+        examples=examples,
+        schema=schema,
+        rules=rules,
+        notes=notes,
+        dropped={name: n for name, n in dropped.items() if n},
+        target=target.sentence,
+        leads_per_week=None if stamps is None else leads_per_week(stamps),
+        data_end=_data_end(config, stamps),
+        digest=content_digest(
+            examples.read.assign(**{"target ": examples.y}),
+            order=None if keys is None else [*keys.iloc[canonical]],
+        ),
+        plan=plan,
+    )
+
+
+def infer_features(frame: pd.DataFrame, plan: FeaturePlan, config: Config) -> tuple[Schema, dict[str, str]]:
+    """Decide how features are read: those the user named, and those made of events and raw fields."""
+    derived = [name for column, kind in plan.derive.items() for name in derived_names(column, kind)]
+    columns = config.columns.model_copy(
+        update={
+            "id": plan.id if config.has_tables else config.columns.id,
+            "fit": (*config.columns.fit, *derived),
+            "behaviour": (*config.columns.behaviour, *plan.behaviour_names),
+        }
+    )
+    return infer_schema(frame, columns, availability=config.availability, missing=config.data.missing)
+
+
+def _canonical_order(
+    keys: pd.Series | None, stamps: pd.Series | None, hashes: np.ndarray, *, ordered: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Give the rows' canonical order, and their rank in time after it."""
+    n_rows = len(hashes)
+    if ordered:
+        return np.arange(n_rows), np.arange(n_rows)
+    frame = pd.DataFrame({"row": np.arange(n_rows)})
+    if stamps is not None:
+        frame["stamp"] = stamps
+    if keys is not None:
+        frame["key"] = keys
+    by = [name for name in ("stamp", "key") if name in frame] or ["row"]
+    canonical = frame.sort_values(by, kind="stable")["row"].to_numpy()
+    order = None if stamps is None else stamps.rank(method="dense").to_numpy(dtype=int)[canonical]
+    return canonical, order
+
+
+def groups_of(leads: pd.DataFrame, name: str) -> np.ndarray:
+    """Give a number to each account, and one of its own to each row without."""
+    texts = read_texts(leads[find_column(leads, name, key="columns.group")], missing=())
+    codes, uniques = pd.factorize(texts, sort=True)
+    return np.where(codes < 0, len(uniques) + np.arange(len(codes)), codes)
+
+
+def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
+    """Give a number to each of the user's folds; every row must be in one."""
+    texts = read_texts(leads[find_column(leads, name, key="evaluation.fold_column")], missing=())
+    n_without = int(texts.isna().sum())
+    if n_without:
+        msg = (
+            f"Column {name!r} (evaluation.fold_column) is empty in {n_without} rows. "
+            "Give every lead a fold, or take the line out."
+        )
+        raise InputError(msg)
+    folds, labels = pd.factorize(texts, sort=True)
+    if len(labels) > MAX_FOLDS:
+        msg = f"Column {name!r} (evaluation.fold_column) names {len(labels)} folds; at most {MAX_FOLDS} are judged."
+        raise InputError(msg)
+    return folds
+
+
+def _data_end(config: Config, stamps: pd.Series | None) -> str:
+    """Give the instant up to which the data knows: as configured, else the newest stamp; empty without either."""
+    given = config.data.extracted_at
+    if given is not None:
+        written = pd.Series([given.isoformat()])
+        stamps = parse_stamps(written, timezone=config.data.timezone, name="data.extracted_at").at
+    return "" if stamps is None else str(stamps.max().isoformat())
+
+
+def leads_per_week(stamps: pd.Series) -> float:
+    """Give how many leads came in a week, over the newest eight weeks or what there is."""
+    span = (stamps.max() - stamps.min()).total_seconds() / (7 * 24 * 3600)
+    weeks = min(max(span, 1.0), VOLUME_WEEKS)
+    newest = stamps > stamps.max() - pd.Timedelta(weeks=weeks)
+    return round(float(newest.sum() / weeks), 3)
