@@ -113,7 +113,7 @@ def _chunk(
     columns: dict[str, Any] = {}
     names = np.array([*plan.types, "another"], dtype=object)
     has_any = np.isfinite(newest).any(axis=1)
-    columns[FIRST_EVENT] = np.where(has_any, names[oldest.argmax(axis=1)], None)
+    columns[FIRST_EVENT] = pd.Series(np.where(has_any, names[oldest.argmax(axis=1)], None), dtype=object)
     columns[DAYS_SINCE_CREATED] = np.where(observed < 0, np.nan, observed / DAY)
     for slot, types, has_value in plan.slots:
         inside = [*range(other + 1)] if types is None else [place[name] for name in types if name in place]

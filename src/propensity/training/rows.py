@@ -82,14 +82,15 @@ class Examples:
 
     def take(self, rows: np.ndarray) -> Examples:
         """Give these rows alone, in the order named."""
-        parts: dict[str, Any] = {name: getattr(self, name) for name in ("order", "fold", "known", "weight")}
+        given = {name: getattr(self, name) for name in ("order", "fold", "known", "weight")}
+        parts: dict[str, Any] = {name: None if part is None else part[rows] for name, part in given.items()}
         return replace(
             self,
             leads=self.leads.iloc[rows],
             read=self.read.iloc[rows].reset_index(drop=True),
             y=self.y[rows],
             groups=self.groups[rows],
-            **{name: None if part is None else part[rows] for name, part in parts.items()},
+            **parts,
         )
 
 
