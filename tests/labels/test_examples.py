@@ -33,7 +33,7 @@ def rows(created: list[float], conversions: Conversions, **choices: Any) -> Labe
 
 
 def days(found: LabelledRows, lead: int = 0) -> list[float]:
-    return (found.cutoff[found.lead == lead] / DAY).tolist()
+    return [float(at) / DAY for at in found.cutoff[found.lead == lead]]
 
 
 def test_cutoffs_are_weekly_back_from_the_end_of_the_data_and_matured() -> None:

@@ -65,11 +65,16 @@ def write_rows(frame: pd.DataFrame, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    texts = {
-        name: frame[name].map(str, na_action="ignore") for name in frame.columns if frame[name].dtype == object
-    }  # a column of mixed kinds has no Parquet type
+    # A column of mixed kinds has no Parquet type; a stamp's zone is put back once Arrow has its instants.
+    texts = {name: frame[name].map(str, na_action="ignore") for name in frame.columns if frame[name].dtype == object}
+    stamps = [name for name in frame.columns if isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
+    plain = {name: frame[name].dt.tz_convert("UTC").dt.tz_localize(None) for name in stamps}
+    table = pa.Table.from_pandas(frame.assign(**texts, **plain), preserve_index=False)
+    for name in stamps:
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, table.column(place).cast(pa.timestamp("us", tz="UTC")))
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pandas(frame.assign(**texts), preserve_index=False), temporary)
+        pq.write_table(table, temporary)
 
 
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:

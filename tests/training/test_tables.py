@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from propensity import Tables, predict, read_tables, save_model, train
+from propensity.cli import run
+from propensity.config import Config, parse_config
+from propensity.errors import InputError
+from propensity.storage.configs import load_config
+from propensity.training import prepare_tables
+
+END = pd.Timestamp("2026-01-01", tz="UTC")
+
+
+def world(n_leads: int = 900, *, seed: int = 0) -> Tables:
+    """Leads who convert soon where they ask for a demo in their first days; visits mean nothing."""
+    rng = np.random.default_rng(seed)
+    born = END - pd.to_timedelta(np.sort(rng.uniform(1, 400, n_leads))[::-1], unit="D")
+    ids = [f"L{i:04d}" for i in range(n_leads)]
+    asked = rng.random(n_leads) < 0.4
+    industry = rng.choice(["Software", "Retail"], n_leads)
+    chance = 1 / (1 + np.exp(-(-2.2 + 2.0 * asked + 0.8 * (industry == "Software"))))
+    buys = rng.random(n_leads) < chance
+    delay = pd.to_timedelta(10 + rng.exponential(10, n_leads), unit="D")
+    won = born + delay
+    demo = pd.DataFrame({"lead_id": ids, "occurred_at": born + pd.Timedelta(hours=30), "event_type": "demo"})[asked]
+    n_visits = rng.poisson(4, n_leads)
+    who = np.repeat(np.arange(n_leads), n_visits)
+    when = born[who] + pd.to_timedelta(rng.exponential(20, len(who)), unit="D")
+    visits = pd.DataFrame({"lead_id": np.array(ids)[who], "occurred_at": when, "event_type": "visit"})
+    log = pd.concat([demo, visits])
+    leads = pd.DataFrame(
+        {"Lead": ids, "Created": born, "Industry": industry, "Account": [f"A{i // 2}" for i in range(n_leads)]}
+    )
+    outcomes = pd.DataFrame({"lead_id": ids, "converted_at": won})[buys & (won < END)]
+    return Tables(leads=leads, events=log[log["occurred_at"] < END].reset_index(drop=True), outcomes=outcomes)
+
+
+def config(**sections: Any) -> Config:
+    settings = {
+        "data": {"leads": "l.parquet", "events": "e.parquet", "outcomes": "o.parquet", **sections.pop("data", {})},
+        "columns": {"id": "Lead", "date": "Created", "fit": ["Industry"], **sections.pop("columns", {})},
+        "labels": {"horizon_days": 30, **sections.pop("labels", {})},
+        "learner": {"max_trees": 20, "max_depth": 4},
+        "evaluation": {"origins": 2},
+        **sections,
+    }
+    return parse_config(settings)
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return world()
+
+
+@pytest.fixture(scope="module")
+def trained(tables: Tables) -> Any:
+    return train(tables, config())
+
+
+def test_it_learns_in_time_what_was_planted(trained: Any) -> None:
+    assert trained.evaluation.kind == "time"
+    assert trained.model.verdict == "skill"
+    assert trained.evaluation.headline.metrics["auc"].value > 0.65
+
+
+def test_rows_are_matured_snapshots_that_weigh_a_lead_each(tables: Tables) -> None:
+    prepared = prepare_tables(tables, config())
+    examples = prepared.examples
+    assert examples.order is not None
+    end = int(tables.events["occurred_at"].max().value // 1000)  # type: ignore[index]
+    assert (examples.order + 32 * 24 * 3600 * 10**6 <= end).all()
+    weights = pd.Series(examples.weights).groupby(examples.groups).sum()
+    assert weights.to_numpy() == pytest.approx(1)
+    assert {"demo count 7d", "any event rate", "first event", "days since created", "Industry"} <= {
+        *prepared.schema.names
+    }
+
+
+def test_leads_of_one_account_are_one_group(tables: Tables) -> None:
+    examples = prepare_tables(tables, config(columns={"group": "Account"})).examples
+    assert len(pd.DataFrame({"a": examples.leads["Account"], "g": examples.groups}).drop_duplicates()) == len(
+        {*examples.groups}
+    )
+    assert len({*examples.groups}) < examples.leads["Lead"].nunique()
+
+
+def test_the_same_model_in_any_order_of_any_table(tables: Tables, trained: Any) -> None:
+    shuffled = {
+        name: getattr(tables, name).sample(frac=1, random_state=3).reset_index(drop=True)
+        for name in ("leads", "events", "outcomes")
+    }
+    assert train(Tables(**shuffled), config()).model.version == trained.model.version
+
+
+def test_scores_as_of_an_instant_see_nothing_later(tables: Tables, trained: Any) -> None:
+    at = "2025-10-01T00:00:00+00:00"
+    leads = tables.leads.iloc[400:430]
+    plain = predict(leads, model=trained.model, events=tables.events, as_of=at)
+    past = tables.events[tables.events["occurred_at"] < at]  # type: ignore[index]
+    pd.testing.assert_frame_equal(plain, predict(leads, model=trained.model, events=past, as_of=at))
+    assert {*plain["as_of"]} == {at}
+    assert {*plain["scored_by"]} == {"model"}
+    assert plain["Lead"].to_list() == leads["Lead"].to_list()
+
+
+def test_a_batch_equals_its_leads_scored_one_by_one(tables: Tables, trained: Any) -> None:
+    at, leads = "2025-10-01", tables.leads.iloc[100:106]
+    whole = predict(leads, model=trained.model, events=tables.events, as_of=at)
+    alone = [predict(leads.iloc[[i]], model=trained.model, events=tables.events, as_of=at) for i in range(len(leads))]
+    pd.testing.assert_frame_equal(whole, pd.concat(alone, ignore_index=True))
+
+
+def test_leads_without_events_and_without_ids_stay_in_the_answer(tables: Tables, trained: Any) -> None:
+    leads = pd.DataFrame({"Lead": ["new", None], "Created": ["2025-09-01T00:00Z"] * 2, "Industry": ["Retail"] * 2})
+    scored = predict(leads, model=trained.model, events=tables.events, as_of="2025-10-01")
+    assert scored["scored_by"].to_list() == ["model", ""]
+    assert scored["band"].to_list()[1] == "unscored"
+
+
+def test_two_cutoffs_are_cross_fitted_by_lead_and_it_is_said() -> None:
+    tables = world(4000)
+    stamps = ["2025-08-01T00:00Z", "2025-10-01T00:00Z"]
+    chosen = pd.concat([pd.DataFrame({"lead_id": tables.leads["Lead"], "cutoff": at}) for at in stamps])
+    given = Tables(leads=tables.leads, events=tables.events, outcomes=tables.outcomes, cutoffs=chosen)
+    run = train(given, config(data={"cutoffs": "c.csv"}, labels={"horizon_days": 30, "repeat": True}))
+    assert run.evaluation is not None
+    assert run.evaluation.kind == "folds"
+    assert "2 different cutoffs are too few for blocks in time: the model is cross-fitted by lead." in run.warnings
+
+
+def test_labels_are_counted_before_they_teach(tables: Tables) -> None:
+    dropped = prepare_tables(tables, config()).dropped
+    young = (tables.leads["Created"] > END - pd.Timedelta(days=25)).sum()
+    assert dropped["immature"] >= young - 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"outcomes": None}, "Nothing says who converted"),
+        (
+            {"outcomes": pd.DataFrame({"lead_id": ["zz"], "converted_at": ["2025-05-01T00:00Z"]})},
+            "None of the outcomes",
+        ),
+        (
+            {"events": pd.DataFrame({"lead_id": ["zz"], "occurred_at": ["2025-05-01T00:00Z"], "event_type": ["x"]})},
+            "None of the events",
+        ),
+    ],
+)
+def test_tables_that_do_not_meet_say_so(tables: Tables, change: dict[str, Any], message: str) -> None:
+    parts = {"leads": tables.leads, "events": tables.events, "outcomes": tables.outcomes, **change}
+    with pytest.raises(InputError, match=message):
+        prepare_tables(Tables(**parts), config())
+
+
+def test_records_after_the_stated_end_are_refused(tables: Tables) -> None:
+    with pytest.raises(InputError, match="later than the end of the data"):
+        prepare_tables(tables, config(data={"extracted_at": "2025-06-01T00:00:00Z"}))
+
+
+def test_a_short_history_says_what_would_mature(tables: Tables) -> None:
+    with pytest.raises(InputError, match="No lead has a matured outcome"):
+        prepare_tables(tables, config(labels={"horizon_days": 700}))
+
+
+def test_from_files_to_scores_by_the_command_line(
+    tables: Tables, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tables.leads.to_csv("leads.csv", index=False)
+    tables.events.to_parquet("events.parquet")  # type: ignore[union-attr]
+    tables.outcomes.to_csv("outcomes.csv", index=False)  # type: ignore[union-attr]
+    Path("propensity.toml").write_text(
+        """
+[data]
+leads = "leads.csv"
+events = {path = "events.parquet", query = "SELECT lead_id AS who, occurred_at, event_type FROM source"}
+outcomes = "outcomes.csv"
+[columns]
+id = "Lead"
+date = "Created"
+fit = ["Industry"]
+event = {id = "who"}
+[labels]
+horizon_days = 30
+[evaluation]
+origins = 1
+[learner]
+max_trees = 20
+"""
+    )
+    assert run(["train", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "skill"
+    assert run(["score", "--as-of", "2025-12-01", "-o", "scores.csv"]) == 0
+    assert len(pd.read_csv("scores.csv")) == len(tables.leads)
+    # The feature rows score the same as the tables they were made of.
+    assert run(["features", "--as-of", "2025-12-01", "-o", "rows.parquet"]) == 0
+    assert "Account" not in pd.read_parquet("rows.parquet")
+    assert run(["score", "rows.parquet", "-o", "again.csv"]) == 0
+    first, again = pd.read_csv("scores.csv"), pd.read_csv("again.csv").set_index("Lead")
+    assert again.loc[first["Lead"], "probability"].to_list() == first["probability"].to_list()
+    assert {*first["as_of"]} == {"2025-12-01T00:00:00+00:00"}
+    pd.DataFrame({"lead_id": ["L0100", "L0100"], "cutoff": ["2025-06-01T00:00Z", "2025-12-01T00:00Z"]}).to_csv(
+        "c.csv", index=False
+    )
+    assert run(["score", "--cutoffs", "c.csv", "-o", "at.csv"]) == 0
+    at = pd.read_csv("at.csv")
+    assert at["as_of"].to_list() == ["2025-06-01T00:00:00+00:00", "2025-12-01T00:00:00+00:00"]
+    assert at["probability"].iloc[1] == again.loc["L0100", "probability"]
+    assert run(["explain", "leads.csv", "--lead", "L0100", "--as-of", "2025-12-01"]) == 0
+    assert "Lead L0100" in capsys.readouterr().out
+
+
+def test_a_bundle_knows_its_features(tables: Tables, trained: Any, tmp_path: Path) -> None:
+    from propensity.storage.bundles import load_bundle
+
+    again = load_bundle(save_model(trained.model, tmp_path / "bundle"))
+    assert again.plan == trained.model.plan
+    leads = tables.leads.iloc[:5]
+    first, second = (
+        predict(leads, model=model, events=tables.events, as_of="2025-12-01") for model in (trained.model, again)
+    )
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_query_reads_its_own_file_alone(tables: Tables, tmp_path: Path) -> None:
+    tables.leads.to_parquet(tmp_path / "leads.parquet")
+    (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
+    query = f"SELECT * FROM read_csv('{tmp_path / 'secret.csv'}')"
+    text = f'[data]\nleads = {{path = "leads.parquet", query = "{query}"}}\n[columns]\nid = "Lead"\n'
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(InputError, match=r"query over leads.parquet failed \(PermissionException\)"):
+        read_tables(load_config(tmp_path / "mine.toml"))
