@@ -70,8 +70,9 @@ def sqlite() -> Iterator[sqlite3.Connection]:
 
 
 def asked(
-    connection: sqlite3.Connection, what: str, lead: int, cutoff: int, types: tuple[str, ...], days: int
+    connection: sqlite3.Connection, what: str, pair: tuple[int, int], types: tuple[str, ...], days: int
 ) -> float:
+    lead, cutoff = pair
     listed = ", ".join(f"'{name}'" for name in types)
     query = f"""SELECT {what} FROM events WHERE lead = {lead} AND type IN ({listed})
         AND known < {cutoff} AND occurred < {cutoff} AND occurred >= {cutoff - days * DAY}"""
@@ -85,21 +86,21 @@ def test_a_thousand_pairs_equal_the_oracle(sqlite: sqlite3.Connection) -> None:
     slots = {"any event": TYPES, "all web": ("click", "visit"), **{name: (name,) for name in TYPES}}
     for i in range(N_PAIRS):
         who, when = int(lead[i]), int(cutoff[i])
-        row = frame.iloc[i]
+        pair, row = (who, when), frame.iloc[i]
         for slot, types in slots.items():
             for days in (7, 30, 90):
-                assert row[f"{slot} count {days}d"] == asked(sqlite, "count(*)", who, when, types, days)
-            newest = asked(sqlite, "max(occurred)", who, when, types, 200)
+                assert row[f"{slot} count {days}d"] == asked(sqlite, "count(*)", pair, types, days)
+            newest = asked(sqlite, "max(occurred)", pair, types, 200)
             since = row[f"{slot} days since"]
             assert math.isnan(since) if math.isnan(newest) else since == (when - newest) / DAY
-            days_there = asked(sqlite, f"count(DISTINCT ({when} - occurred - 1) / {DAY})", who, when, types, 90)
+            days_there = asked(sqlite, f"count(DISTINCT ({when} - occurred - 1) / {DAY})", pair, types, 90)
             assert row[f"{slot} active days 90d"] == days_there
-            decayed = asked(sqlite, f"total(half({when} - occurred, {14.0 * DAY}))", who, when, types, 200)
+            decayed = asked(sqlite, f"total(half({when} - occurred, {14.0 * DAY}))", pair, types, 200)
             assert row[f"{slot} intensity"] == pytest.approx(decayed, abs=1e-12, rel=1e-12)
-            recent, twice = (asked(sqlite, "count(*)", who, when, types, days) for days in (30, 60))
+            recent, twice = (asked(sqlite, "count(*)", pair, types, days) for days in (30, 60))
             assert row[f"{slot} trend 30d"] == pytest.approx(math.log1p(recent) - math.log1p(twice - recent), abs=1e-15)
             if "visit" in types:
-                spent = asked(sqlite, "total(CASE WHEN type = 'visit' THEN value END)", who, when, types, 90)
+                spent = asked(sqlite, "total(CASE WHEN type = 'visit' THEN value END)", pair, types, 90)
                 if slot == "visit":
                     assert row["visit value 90d"] == pytest.approx(spent, abs=1e-9)
         first = sqlite.execute(
