@@ -210,7 +210,7 @@ class FeaturesConfig(Section):
     half_life_days: Annotated[float, Field(gt=0, le=730)] = 14
     lookback_days: Annotated[int, Field(ge=1, le=3650)] = 365
     families: Mapping[str, tuple[str, ...]] = {}
-    derive: Mapping[str, Literal["range", "title", "email", "country", "presence"]] = {}
+    derive: Mapping[str, Literal["range", "title", "email", "presence"]] = {}
 
     @model_validator(mode="after")
     def _windows_grow(self) -> "FeaturesConfig":

@@ -69,9 +69,7 @@ def sqlite() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def asked(
-    connection: sqlite3.Connection, what: str, pair: tuple[int, int], types: tuple[str, ...], days: int
-) -> float:
+def asked(connection: sqlite3.Connection, what: str, pair: tuple[int, int], types: tuple[str, ...], days: int) -> float:
     lead, cutoff = pair
     listed = ", ".join(f"'{name}'" for name in types)
     query = f"""SELECT {what} FROM events WHERE lead = {lead} AND type IN ({listed})
