@@ -49,8 +49,9 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure quality beside the baselines (real files: PROPENSITY_DATA=folder)
+bench: $(READY) ## measure quality and speed (real files: PROPENSITY_DATA=folder)
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/features.py
 
 notebooks: $(READY) ## run the notebooks and keep their output
 	$(BIN)/python -m pytest -q -m notebook

@@ -200,7 +200,6 @@ class LabelsConfig(Section):
     max_snapshots_per_lead: Annotated[int, Field(ge=1, le=100)] = 4
     repeat: bool = False
     closed_lost_is_final: bool = False
-    drop_immature: bool = True
 
 
 class FeaturesConfig(Section):

@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from propensity.cli import run
+from propensity.config import parse_config
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -34,7 +36,12 @@ def test_readme_commands_and_python_run_as_written(tmp_path: Path, monkeypatch: 
 
 
 def test_readme_names_every_command_and_every_exit_code() -> None:
-    for command in ("init", "train", "score", "explain", "sample"):
+    for command in ("init", "train", "score", "explain", "features", "sample"):
         assert f"propensity {command}" in README
     for code in (0, 2, 3, 4, 5, 6, 7):
         assert re.search(rf"\b{code} [a-z]", README.split("Exit codes:")[1])
+
+
+def test_readme_settings_are_accepted() -> None:
+    for block in blocks("toml"):
+        parse_config(tomllib.loads(block))

@@ -21,7 +21,8 @@ DAY = 24 * 3600 * 1_000_000
 CHUNK_ROWS = 100_000
 # Observed for less than this, a rate is taken over so many days: one event on the first day is no habit.
 MIN_EXPOSURE_DAYS = 30
-_WORD = 64
+# Days that one 128-bit number marks; its sign bit is left alone.
+_MASK_DAYS = 126
 
 
 def behaviour_features(
@@ -89,23 +90,21 @@ def _chunk(
     events: Events, plan: FeaturePlan, *, key: np.ndarray, cutoff: np.ndarray, created_at: np.ndarray
 ) -> pd.DataFrame:
     n_rows = len(key)
-    groups = _aggregate(events, plan, key=key, cutoff=cutoff)
     # Types of the plan keep their place, all others share the last one.
     place = {name: i for i, name in enumerate(plan.types)}
-    place_of_kind = np.array([place.get(name, len(place)) for name in events.types], dtype=int)
     other = len(place)
-    row, kind = groups["row"].astype(int), groups["kind"].astype(int)
-    where = place_of_kind[kind] if len(kind) else kind
-    measures = {name: np.zeros((n_rows, other + 1)) for name in _sums(plan)}
-    for name, table in measures.items():
-        np.add.at(table, (row, where), groups[name])  # several types share the last place
-    newest = np.full((n_rows, other + 1), np.inf)
-    np.minimum.at(newest, (row, where), groups["newest"].astype(float))
-    masks = [np.zeros((n_rows, other + 1), dtype=np.uint64) for _ in range(_n_words(plan))]
-    for i, mask in enumerate(masks):
-        np.bitwise_or.at(mask, (row, where), groups[f"days_{i}"].astype(np.uint64))
-    oldest = np.full((n_rows, other + 1), -1.0)
-    np.maximum.at(oldest, (row, where), groups["oldest"].astype(float))
+    place_of_kind = np.array([place.get(name, other) for name in events.types], dtype=np.int32)
+    groups = _aggregate(events, plan, key=key, cutoff=cutoff, place=place_of_kind)
+    cell = groups["row"].astype(np.int64) * (other + 1) + groups["place"]
+
+    def spread(name: str, empty: float, dtype: type = float) -> np.ndarray:
+        table = np.full(n_rows * (other + 1), empty, dtype=dtype)
+        table[cell] = groups[name]
+        return table.reshape(n_rows, other + 1)
+
+    measures = {name: spread(name, 0.0) for name in _sums(plan)}
+    newest, oldest = spread("newest", np.inf), spread("oldest", -1.0)
+    masks = [spread(name, 0, np.uint64) for name in groups if name.startswith("days_")]
     observed = np.maximum(
         np.where(created_at == NEVER, -1, cutoff - np.where(created_at == NEVER, 0, created_at)), oldest.max(axis=1)
     )
@@ -142,17 +141,16 @@ def _added(table: np.ndarray, inside: list[int]) -> np.ndarray:
     return total
 
 
-def _n_words(plan: FeaturePlan) -> int:
-    return -(-plan.windows_days[-1] // _WORD)
-
-
 def _sums(plan: FeaturePlan) -> list[str]:
     windows = plan.windows_days
     values = [f"value_{w}" for w in windows] if plan.valued else []
     return ["count", "trend", "trend_before", "intensity", *(f"count_{w}" for w in windows), *values]
 
 
-def _aggregate(events: Events, plan: FeaturePlan, *, key: np.ndarray, cutoff: np.ndarray) -> dict[str, np.ndarray]:
+def _aggregate(
+    events: Events, plan: FeaturePlan, *, key: np.ndarray, cutoff: np.ndarray, place: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Aggregate events by row and place (of their type); one entry for each pair that has any."""
     import duckdb  # imported here: flat files and consumers of a bundle do without
 
     trend = plan.trend_days * DAY
@@ -171,25 +169,29 @@ def _aggregate(events: Events, plan: FeaturePlan, *, key: np.ndarray, cutoff: np
         for days in plan.windows_days:
             total = f"sum(millionths) FILTER (age <= {days * DAY})"
             terms[f"value_{days}"] = f"coalesce({total}, 0)::DOUBLE / 1e6"
-    for i in range(_n_words(plan)):
-        inside = f"day >= {_WORD * i} AND day < {min(_WORD * (i + 1), plan.windows_days[-1])}"
-        terms[f"days_{i}"] = f"bit_or(CASE WHEN {inside} THEN 1::UBIGINT << (day - {_WORD * i})::UBIGINT ELSE 0 END)"
+    for i in range(0, plan.windows_days[-1], _MASK_DAYS):
+        last = min(i + _MASK_DAYS, plan.windows_days[-1])
+        mask = f"bit_or(CASE WHEN day >= {i} AND day < {last} THEN 1::HUGEINT << (day - {i})::HUGEINT ELSE 0 END)"
+        terms[f"days_{i}_low"] = f"({mask} & {2**64 - 1}::HUGEINT)::UBIGINT"
+        terms[f"days_{i}_high"] = f"({mask} >> 64)::UBIGINT"
     millionths = "round(coalesce(value, 0) * 1e6)::HUGEINT AS millionths," if plan.valued else ""
     query = f"""
-        SELECT row, kind, {", ".join(f"{term} AS {name}" for name, term in terms.items())}
+        SELECT row, place, {", ".join(f"{term} AS {name}" for name, term in terms.items())}
         FROM (
-            SELECT p.row, e.kind, {millionths}
+            SELECT p.row, e.place, {millionths}
                    p.cutoff - e.occurred_at AS age, (p.cutoff - e.occurred_at - 1) // {DAY} AS day
             FROM events e JOIN pairs p ON e.key = p.key AND e.known_at < p.cutoff
             WHERE e.occurred_at >= p.cutoff - {plan.lookback_days * DAY}
         )
-        GROUP BY row, kind
+        GROUP BY row, place
     """  # noqa: S608 - built from numbers alone
-    log = {"key": events.key, "occurred_at": events.occurred_at, "known_at": events.known_at, "kind": events.kind}
+    log = {"key": events.key, "occurred_at": events.occurred_at, "known_at": events.known_at}
+    log["place"] = place[events.kind] if len(place) else events.kind
     if plan.valued:
         log["value"] = np.full(len(events), np.nan) if events.value is None else events.value
+    pairs = {"row": np.arange(len(key), dtype=np.int32), "key": key.astype(np.int32), "cutoff": cutoff}
     with duckdb.connect(":memory:", config={"temp_directory": ""}) as connection:
         connection.register("events", pd.DataFrame(log, copy=False))
-        connection.register("pairs", pd.DataFrame({"row": np.arange(len(key)), "key": key, "cutoff": cutoff}))
+        connection.register("pairs", pd.DataFrame(pairs))
         found = connection.execute(query).fetchnumpy()
     return {name: np.ma.getdata(column) for name, column in found.items()}
