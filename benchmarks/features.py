@@ -64,7 +64,7 @@ def by_pandas(events: Events, key: np.ndarray, cutoff: np.ndarray) -> np.ndarray
     )
     recent = joined[joined["n_90"]].drop_duplicates(["row", "kind", "day"])
     table["active"] = recent.groupby(["row", "kind"]).size()
-    wide = table.unstack("kind").reindex(np.arange(len(key)))
+    wide = table.unstack("kind").reindex(np.arange(len(key)))  # noqa: PD010 - one value a cell
     return wide["n_90"].reindex(columns=range(N_TYPES)).fillna(0).to_numpy(dtype=float)
 
 

@@ -77,8 +77,11 @@ def _weekly(share: float, bands: Bands) -> float | None:
 def training_summary(run: TrainingRun) -> list[str]:
     """Word a training run for people, line by line."""
     data, evaluation, learned = run.data, run.evaluation, run.model.learned
+    rows = f"{data['rows']:,} with a known outcome"
+    if "leads" in data:
+        rows = f"{data['leads']:,}, seen at {data['rows']:,} cutoffs whose outcome has matured"
     lines = [
-        f"Leads      {data['rows']:,} with a known outcome, {data['positives']:,} converted ({data['base_rate']:.1%})",
+        f"Leads      {rows}, {data['positives']:,} converted ({data['base_rate']:.1%})",
         f"           {run.model.facts['target_means']}",
     ]
     if data["dropped"]:

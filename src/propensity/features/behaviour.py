@@ -98,7 +98,7 @@ def _chunk(
     cell = groups["row"].astype(np.int64) * (other + 1) + groups["place"]
 
     def spread(name: str, empty: float, dtype: type = float) -> np.ndarray:
-        table = np.full(n_rows * (other + 1), empty, dtype=dtype)
+        table: np.ndarray = np.full(n_rows * (other + 1), empty, dtype=dtype)
         table[cell] = groups[name]
         return table.reshape(n_rows, other + 1)
 

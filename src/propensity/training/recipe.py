@@ -357,8 +357,10 @@ def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) ->
 
 
 def _data(prepared: Prepared) -> dict[str, Any]:
-    y = prepared.examples.y
+    y, cutoff = prepared.examples.y, prepared.schema.cutoff
+    snapshots = {} if cutoff is None else {"leads": int(prepared.examples.leads[prepared.schema.id].nunique())}
     return {
+        **snapshots,
         "rows": len(y),
         "positives": int(y.sum()),
         "base_rate": float(y.mean()),
