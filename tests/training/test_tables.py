@@ -124,6 +124,15 @@ def test_leads_without_events_and_without_ids_stay_in_the_answer(tables: Tables,
     assert scored["band"].to_list()[1] == "unscored"
 
 
+def test_a_lead_that_did_not_exist_yet_is_answered_by_the_rules_and_counted(tables: Tables, trained: Any) -> None:
+    leads = pd.DataFrame(
+        {"Lead": ["old", "young"], "Created": ["2025-09-01T00:00Z", "2025-11-01T00:00Z"], "Industry": ["Retail"] * 2}
+    )
+    scored = predict(leads, model=trained.model, events=tables.events, as_of="2025-10-01")
+    assert scored["fallback_reason"].to_list() == ["", "INVALID_ROW"]
+    assert scored["Lead"].to_list() == ["old", "young"]
+
+
 def test_two_cutoffs_are_cross_fitted_by_lead_and_it_is_said() -> None:
     tables = world(4000)
     stamps = ["2025-08-01T00:00Z", "2025-10-01T00:00Z"]
@@ -206,8 +215,10 @@ max_trees = 20
     assert "Account" not in pd.read_parquet("rows.parquet")
     assert run(["score", "rows.parquet", "-o", "again.csv"]) == 0
     first, again = pd.read_csv("scores.csv"), pd.read_csv("again.csv").set_index("Lead")
-    assert again.loc[first["Lead"], "probability"].to_list() == first["probability"].to_list()
-    assert {*first["as_of"]} == {"2025-12-01T00:00:00+00:00"}
+    assert again.loc[first["Lead"], "probability"].fillna(-1).to_list() == first["probability"].fillna(-1).to_list()
+    is_born = tables.leads["Created"] <= "2025-12-01"
+    assert (first["fallback_reason"].isna() == is_born).all()
+    assert {*first["as_of"].dropna()} == {"2025-12-01T00:00:00+00:00"}
     pd.DataFrame({"lead_id": ["L0100", "L0100"], "cutoff": ["2025-06-01T00:00Z", "2025-12-01T00:00Z"]}).to_csv(
         "c.csv", index=False
     )

@@ -298,7 +298,8 @@ def features_as_of(
     Returns
     -------
     DataFrame, shape (n_rows, n_columns)
-        In the order of `leads`, ids as given; a row without an id has no features.
+        In the order of `leads`, ids as given. A row without an id, and one of a lead that did not exist yet, has
+        neither cutoff nor features.
 
     Raises
     ------
@@ -317,7 +318,9 @@ def features_as_of(
         msg = "Nothing says as of when to score: no stamp in the tables. Name it: --as-of 2026-10-01T00:00Z."
         raise InputError(msg)
     position = pd.Index(tables.names).get_indexer(pd.Index(keys))
-    there = np.flatnonzero((position >= 0) & (cutoff < NEVER))
+    created = np.append(tables.created_at, NEVER)[position]
+    is_born = (created <= cutoff) | (created == NEVER)
+    there = np.flatnonzero((position >= 0) & (cutoff < NEVER) & is_born)
     found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there])
     place = np.full(len(leads), -1)
     place[there] = np.arange(len(there))

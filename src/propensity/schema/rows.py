@@ -127,6 +127,9 @@ def partition(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) 
         lead = pd.DataFrame({"key": keys})
         if schema.cutoff is not None and normalise_name(schema.cutoff) in resolve_columns(leads.columns):
             lead["cutoff"] = read_texts(leads[find_column(leads, schema.cutoff, key="the cutoff column")], missing=())
+            untimely = lead["cutoff"].isna().to_numpy() & ~nameless
+            fault[untimely] = "INVALID_ROW"
+            notes["not_there_at_the_cutoff"] = int(untimely.sum())
         repeated = lead.duplicated().to_numpy() & ~nameless
         same = lead.assign(row=hashes).duplicated().to_numpy()
         conflicting = repeated & ~same
