@@ -158,7 +158,6 @@ class ColumnsConfig(Section):
     outcome: OutcomeColumns = OutcomeColumns()
     cutoffs: CutoffColumns = CutoffColumns()
     field_history: FieldHistoryColumns = FieldHistoryColumns()
-    stage: Mapping[str, str] = {}
 
     @model_validator(mode="after")
     def _one_role_a_column(self) -> "ColumnsConfig":
@@ -172,7 +171,7 @@ class ColumnsConfig(Section):
             msg = f"a feature is named twice: {', '.join(twice)}"
             raise ValueError(msg)
         keys = (self.id, self.target, self.date, self.group, self.cutoff, self.converted_at, self.closed_lost_at)
-        key = [name for name in (*keys, *self.stage) if name and _folded(name) in used]
+        key = [name for name in keys if name and _folded(name) in used]
         if key:
             msg = f"a column cannot be id, group, target or date and a feature too: {', '.join(key)}"
             raise ValueError(msg)
