@@ -11,6 +11,7 @@ import pandas as pd
 
 from propensity.asof import (
     parse_stamps,
+    read_stamps,
 )
 from propensity.config import Config
 from propensity.errors import InputError
@@ -164,9 +165,8 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     y = target.y[~np.isnan(target.y)]
     stamps = None
     if columns.date:
-        date = find_column(leads, columns.date, key="columns.date")
-        filled = read_texts(leads[date], missing=missing_words(words, str(date))).notna().to_numpy()
-        stamps = parse_stamps(leads[date].where(filled), timezone=config.data.timezone, name=str(date)).at
+        where = {"timezone": config.data.timezone, "missing": words}
+        stamps = read_stamps(leads, columns.date, key="columns.date", **where).at  # type: ignore[arg-type]
         known = stamps.notna().to_numpy()
         dropped["date_missing"] = int((~known).sum())
         leads, y, stamps = leads[known].reset_index(drop=True), y[known], stamps[known].reset_index(drop=True)
