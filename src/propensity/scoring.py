@@ -308,6 +308,7 @@ def predict(
     *,
     model: PropensityModel | None = None,
     events: pd.DataFrame | None = None,
+    field_history: pd.DataFrame | None = None,
     as_of: str = "",
     rules: Rules | None = None,
     n_reasons: int = N_REASONS,
@@ -321,6 +322,8 @@ def predict(
         Brings its own rules. None: `rules` answer.
     events : DataFrame or None
         What the leads did, for a model trained with events. None: `leads` are feature rows already.
+    field_history : DataFrame or None
+        What mutable fields were before, for leads given with events.
     as_of : str
         The instant the leads are scored as of; empty: the newest stamp of leads and events.
     rules : Rules or None
@@ -343,7 +346,14 @@ def predict(
             raise InputError(msg)
         from propensity.features.frame import features_as_of  # a consumer of feature rows needs no event engine
 
-        leads = features_as_of(leads, model.plan, events=events, as_of=as_of, also=expected_columns(model))
+        leads = features_as_of(
+            leads,
+            model.plan,
+            events=events,
+            field_history=field_history,
+            as_of=as_of,
+            also=expected_columns(model),
+        )
     if model is None and rules is None:
         msg = "predict needs a model or rules. Load one: propensity.load_model(...), or pass rules=..."
         raise InputError(msg)

@@ -76,8 +76,9 @@ def test_rows_are_matured_snapshots_that_weigh_a_lead_each(tables: Tables) -> No
     assert examples.order is not None
     end = int(tables.events["occurred_at"].max().value // 1000)  # type: ignore[index]
     assert (examples.order + 32 * 24 * 3600 * 10**6 <= end).all()
-    weights = pd.Series(examples.weights).groupby(examples.groups).sum()
-    assert weights.to_numpy() == pytest.approx(1)
+    weights = pd.Series(examples.weights).groupby(examples.groups).sum().to_numpy()
+    assert (weights <= 1 + 1e-9).all()
+    assert (weights > 1 - 1e-9).mean() > 0.5  # less where some of its snapshots came after it converted
     assert {"demo count 7d", "any event rate", "first event", "days since created", "Industry"} <= {
         *prepared.schema.names
     }

@@ -35,7 +35,8 @@ class LabelledRows:
     cutoff : array of int64, shape (n_rows,)
     y : array of {0.0, 1.0}, shape (n_rows,)
     weight : array of float, shape (n_rows,)
-        Snapshots of one lead add up to 1; chosen cutoffs count 1 each.
+        The calendar's snapshots of one lead add up to 1, those after it converted among them; chosen cutoffs count
+        1 each.
     dropped : dict of str to int
         Leads (or chosen rows) that gave none, by reason.
     """
@@ -62,8 +63,9 @@ def make_examples(
     """Make training rows: snapshots on the calendar leads are served on, or the cutoffs a user chose.
 
     The calendar is anchored backwards from `extracted_at`. A lead is looked at from its creation on, until it
-    converts (unless leads convert again) or is closed as lost. At most ``max_snapshots_per_lead`` are kept: the
-    first, and others at random by a hash of the lead's name, so that the file's order means nothing.
+    converts (unless leads convert again) or is closed as lost. At most ``max_snapshots_per_lead`` are taken of its
+    calendar, without regard to how long it stayed: the first, and others at random by a hash of the lead's name, so
+    that the file's order means nothing. Those after it converted or was closed are then left out.
 
     Parameters
     ----------
@@ -89,14 +91,15 @@ def make_examples(
 
     Examples
     --------
-    A lead created on day 0 that converts on day 20, seen weekly from day 30 backwards (days 2, 9, 16):
+    A lead created on day 0 that converts on day 20, seen weekly from day 30 backwards (days 2, 9, 16; on
+    day 23 it has converted):
 
     >>> from propensity.config import LabelsConfig
     >>> won = Conversions(key=np.array([0]), at=np.array([20 * DAY]), notes={})
     >>> labels = LabelsConfig(horizon_days=7, ingest_lag_days=0)
     >>> rows = make_examples(np.array([0]), won, labels, extracted_at=30 * DAY, names=np.array(["a"]))
-    >>> (rows.cutoff // DAY).tolist(), rows.y.tolist(), rows.weight.round(3).tolist()
-    ([2, 9, 16], [0.0, 0.0, 1.0], [0.333, 0.333, 0.333])
+    >>> (rows.cutoff // DAY).tolist(), rows.y.tolist(), rows.weight.tolist()
+    ([2, 9, 16], [0.0, 0.0, 1.0], [0.25, 0.25, 0.25])
     """
     n_leads = len(created_at)
     keys = np.arange(n_leads) if keys is None else keys
@@ -110,33 +113,38 @@ def make_examples(
         "converted_before_creation": int(((first < created_at) & (created_at < NEVER)).sum()),
     }
     gone = np.minimum(np.full(n_leads, NEVER) if labels.repeat else first, closed)
+    horizon, lag = labels.horizon_days * DAY, labels.ingest_lag_days * DAY
     if chosen is None:
-        lead, cutoff = _calendar(created_at, gone, labels, extracted_at=extracted_at)
+        until = np.where(is_final & is_closed, extracted_at, extracted_at - horizon - lag)
+        lead, cutoff, first_cutoff = _calendar(created_at, until, labels, extracted_at=extracted_at)
+        kept = _some(lead, cutoff, names, most=labels.max_snapshots_per_lead, seed=seed)
+        lead, cutoff = lead[kept], cutoff[kept]
+        # The share of a snapshot is fixed before it is known how long the lead stays: were it one of those left, leads
+        # about to convert, who have few, would count more than those like them who never do.
+        weight = 1 / np.bincount(lead, minlength=n_leads)[lead]
+        is_open = (cutoff <= gone[lead]) & (gone >= created_at)[lead]
+        lead, cutoff, weight = lead[is_open], cutoff[is_open], weight[is_open]
+        is_seen = first_cutoff <= np.minimum(gone, extracted_at)
         notes["created_missing"] = int((created_at == NEVER).sum())
-        seen = np.zeros(n_leads, dtype=bool)
-        seen[lead] = True
-        notes["converted_before_first_cutoff"] = int((~seen & (first < NEVER) & (first >= created_at)).sum())
+        notes["converted_before_first_cutoff"] = int(
+            (~is_seen & (first < NEVER) & (first >= created_at) & (created_at <= extracted_at)).sum()
+        )
     else:
         lead, cutoff = chosen
         early = (cutoff < created_at[lead]) & (created_at[lead] < NEVER)
         over = (gone[lead] < cutoff) & ~early
         notes |= {"cutoff_before_creation": int(early.sum()), "converted_or_closed_before_cutoff": int(over.sum())}
         lead, cutoff = lead[~early & ~over], cutoff[~early & ~over]
-    horizon, lag = labels.horizon_days * DAY, labels.ingest_lag_days * DAY
+        weight = np.ones(len(lead))
     lost = is_final & (closed[lead] < np.minimum(cutoff + horizon, extracted_at - lag))
     matured = (cutoff + horizon + lag <= extracted_at) | lost
     if chosen is None:
         told = np.zeros(n_leads, dtype=bool)
         told[lead[matured]] = True
-        notes["immature"] = int((seen & ~told).sum())
+        notes["immature"] = int((is_seen & (gone >= created_at) & ~told).sum())
     else:
         notes["immature"] = int((~matured).sum())
-    lead, cutoff = lead[matured], cutoff[matured]
-    weight = np.ones(len(lead))
-    if chosen is None:
-        kept = _some(lead, cutoff, names, most=labels.max_snapshots_per_lead, seed=seed)
-        lead, cutoff = lead[kept], cutoff[kept]
-        weight = 1 / np.bincount(lead, minlength=n_leads)[lead]
+    lead, cutoff, weight = lead[matured], cutoff[matured], weight[matured]
     at = conversions.following(keys[lead], cutoff)
     order = np.lexsort((cutoff, lead))
     return LabelledRows(
@@ -149,19 +157,20 @@ def make_examples(
 
 
 def _calendar(
-    created_at: np.ndarray, gone: np.ndarray, labels: LabelsConfig, *, extracted_at: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give every (lead, cutoff) on the calendar from creation on, until the lead is gone."""
+    created_at: np.ndarray, until: np.ndarray, labels: LabelsConfig, *, extracted_at: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give every (lead, cutoff) on the calendar from creation on, and each lead's first; not by what it did."""
     step = labels.snapshot_every_days * DAY
-    there = (created_at <= extracted_at) & (gone >= created_at)
-    leads = np.flatnonzero(there)
+    leads = np.flatnonzero(created_at <= extracted_at)
     oldest = (extracted_at - created_at[leads]) // step
-    newest = np.maximum(-((np.minimum(gone[leads], extracted_at) - extracted_at) // step), 0)
+    newest = np.maximum(-((until[leads] - extracted_at) // step), 0)
     n_each = np.maximum(oldest - newest + 1, 0)
     lead = np.repeat(leads, n_each)
     start = np.repeat(np.cumsum(n_each) - n_each, n_each)
     weeks_back = np.repeat(oldest, n_each) - (np.arange(len(lead)) - start)
-    return lead, extracted_at - weeks_back * step
+    first = np.full(len(created_at), NEVER)
+    first[leads] = extracted_at - oldest * step
+    return lead, extracted_at - weeks_back * step, first
 
 
 def _some(lead: np.ndarray, cutoff: np.ndarray, names: np.ndarray, *, most: int, seed: int) -> np.ndarray:

@@ -29,6 +29,7 @@ from propensity.schema import (
     find_column,
     infer_schema,
     missing_words,
+    normalise_name,
     read_ids,
     read_texts,
     row_hashes,
@@ -222,12 +223,16 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
 
 def infer_features(frame: pd.DataFrame, plan: FeaturePlan, config: Config) -> tuple[Schema, dict[str, str]]:
     """Decide how features are read: those the user named, and those made of events and raw fields."""
-    derived = [name for column, kind in plan.derive.items() for name in derived_names(column, kind)]
+    made = [name for column, kind in plan.derive.items() for name in derived_names(column, kind)]
+    named = {normalise_name(name) for name in (*config.columns.fit, *config.columns.behaviour)}
+    # Who names a derived feature says which family it is of; it is one feature all the same.
+    derived = [name for name in made if normalise_name(name) not in named]
+    behaviour = [name for name in plan.behaviour_names if normalise_name(name) not in named]
     columns = config.columns.model_copy(
         update={
             "id": plan.id if config.has_tables else config.columns.id,
             "fit": (*config.columns.fit, *derived),
-            "behaviour": (*config.columns.behaviour, *plan.behaviour_names),
+            "behaviour": (*config.columns.behaviour, *behaviour),
         }
     )
     return infer_schema(frame, columns, availability=config.availability, missing=config.data.missing)

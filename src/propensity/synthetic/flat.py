@@ -1,4 +1,4 @@
-"""The only place that invents leads: a small believable CRM export with the true probability of each lead."""
+"""The only place that invents a flat lead file: one row a lead, with the true probability of each."""
 
 from __future__ import annotations
 
