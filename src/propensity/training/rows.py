@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from propensity.asof import (
+    microseconds,
     parse_stamps,
     read_stamps,
+    to_stamps,
 )
 from propensity.config import Config
 from propensity.errors import InputError
@@ -21,7 +23,7 @@ from propensity.features import (
     reading_plan,
     with_derived,
 )
-from propensity.labels import read_target
+from propensity.labels import first_immature, read_target
 from propensity.rules import Rules, build_rules
 from propensity.schema import (
     Schema,
@@ -174,6 +176,11 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         if len(leads) == 0:
             msg = f"Column {columns.date!r} (columns.date) is empty in every row. Name another, or take the line out."
             raise InputError(msg)
+    came = stamps
+    is_old, said = _old_enough(y, stamps, config)
+    dropped["immature"] = int((~is_old).sum())
+    leads, y = leads[is_old].reset_index(drop=True), y[is_old]
+    stamps = None if stamps is None else stamps[is_old].reset_index(drop=True)
     plan = replace(reading_plan(config), has_events=False)
     leads = with_derived(leads, plan)
     schema, notes = infer_features(leads, plan, config)
@@ -211,13 +218,31 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         notes=notes,
         dropped={name: n for name, n in dropped.items() if n},
         target=target.sentence,
-        leads_per_week=None if stamps is None else leads_per_week(stamps),
-        data_end=_data_end(config, stamps),
+        leads_per_week=None if came is None else leads_per_week(came),
+        data_end=_data_end(config, came),
         digest=content_digest(
             examples.read.assign(**{"target ": examples.y}),
             order=None if keys is None else [*keys.iloc[canonical]],
         ),
         plan=plan,
+        said=said,
+    )
+
+
+def _old_enough(y: np.ndarray, stamps: pd.Series | None, config: Config) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Say which leads have had time to convert, and what a person should know of the others."""
+    if stamps is None or config.evaluation.fold_column:
+        return np.ones(len(y), dtype=bool), ()
+    at = microseconds(stamps)
+    young = first_immature(y, at)
+    if young is None:
+        return np.ones(len(y), dtype=bool), ()
+    is_old = at < young
+    since = to_stamps(np.array([young]))[0]
+    return is_old, (
+        f"{int((~is_old).sum()):,} leads since {since:%Y-%m-%d} convert at {y[~is_old].mean():.1%}, older ones at "
+        f"{y[is_old].mean():.1%}: they look too young to have converted, and do not teach. Give their outcome once it "
+        "is known, or leave it empty.",
     )
 
 
