@@ -23,10 +23,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from propensity.config import MISSING_WORDS, Config, parse_config
-from propensity.labels import read_target
 from propensity.metrics import ece
 from propensity.reporting import config_text
-from propensity.roles import Given, guess_roles
+from propensity.roles import Given, propose_project
 from propensity.schema import Tables
 from propensity.scoring import score
 from propensity.storage.tables import read_leads
@@ -39,19 +38,9 @@ Figures = tuple[float, float, float]
 
 def configure(leads: pd.DataFrame, given: Given, *, fold_column: str = "") -> Config:
     """Guess roles as `init` does and build the config it would write."""
-    words = {"*": MISSING_WORDS}
-    guesses = guess_roles(leads, given, missing=words)
-    target = next(guess.column for guess in guesses if guess.role == "target")
-    y = read_target(leads[target], positive=None, missing=MISSING_WORDS, name=target)
-    text = config_text(
-        guesses,
-        [],
-        leads="unused",
-        positive=y.positive[0],
-        base_rate=float(np.nanmean(y.y)),
-        is_ordered=given.is_ordered,
-        missing_words=MISSING_WORDS,
-    )
+    project = propose_project(Tables(leads=leads), given, missing={"*": MISSING_WORDS})
+    sources = {"leads": ("unused", "")}
+    text = config_text(project, sources=sources, is_ordered=given.is_ordered, missing_words=MISSING_WORDS)
     config = parse_config(tomllib.loads(text))
     return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"fold_column": fold_column})})
 

@@ -174,7 +174,10 @@ def test_nonsense_is_refused_with_the_key_what_is_allowed_and_what_was_got(
         ({"fit": ["Industry"], "behaviour": ["Industry"]}, "a column is fit or behaviour, not both: Industry"),
         ({"fit": ["Industry"], "behaviour": [" industry"]}, "a column is fit or behaviour, not both:  industry"),
         ({"fit": ["Industry", "INDUSTRY"]}, "a feature is named twice: industry"),
-        ({"target": "Won", "fit": ["Won"]}, "a column cannot be id, group, target or date and a feature too: Won"),
+        (
+            {"target": "Won", "fit": ["Won"]},
+            "a column cannot be id, group, target, date or stage and a feature too: Won",
+        ),
         ({"fit": ["Notes"], "ignore": ["notes"]}, "a column cannot be used and ignored: notes"),
         ({"fit": ["Industry"], "count": ["Visits"]}, "count names columns that are neither fit nor behaviour: Visits"),
     ],
@@ -187,7 +190,7 @@ def test_a_column_has_one_role(columns: dict[str, Any], problem: str) -> None:
 def test_the_target_cannot_come_in_as_a_feature_by_another_spelling_of_its_name(feature: str) -> None:
     # The header is found without case, padding and Unicode forms, so these would all read the answer itself.
     problems = refusal(columns={"target": "Converted", "fit": [feature]})
-    assert problems == ["columns: a column cannot be id, group, target or date and a feature too: Converted"]
+    assert problems == ["columns: a column cannot be id, group, target, date or stage and a feature too: Converted"]
 
 
 def test_a_count_may_be_spelt_as_the_header_is_read() -> None:

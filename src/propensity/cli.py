@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from propensity.config import Config
     from propensity.model import PropensityModel
     from propensity.registry import Store
+    from propensity.roles import Project
     from propensity.training import TrainingRun
 
 DEFAULT_CONFIG = "propensity.toml"
@@ -54,16 +55,22 @@ def _add_init(commands: Any) -> None:
     init = commands.add_parser(
         "init",
         help="look at a lead file and write propensity.toml",
-        description="Look at a lead file, guess what each column is, say why, and write a commented propensity.toml "
-        "for you to correct. Nothing is trained and nothing leaves this machine.",
+        description="Look at a lead file, and at files of events and outcomes where there are such, guess what each "
+        "column is, say why, and write a commented propensity.toml for you to correct. Exports of HubSpot, Salesforce, "
+        "Pardot, Marketo, Eloqua, GA4 and Segment are known. Nothing is trained and nothing leaves this machine.",
     )
     init.add_argument("leads", metavar="LEADS", help="CSV or Parquet, one row a lead")
+    init.add_argument("--events", metavar="F", help="what leads did, one row an event")
+    init.add_argument("--outcomes", metavar="F", help="who converted when, one row a conversion")
+    init.add_argument("--cutoffs", metavar="F", help="instants of your own to look at leads: ids and cutoffs")
+    init.add_argument("--field-history", metavar="F", help="how fields of leads changed: id, field, value, since when")
     init.add_argument("--target", metavar="COL", help="the column that says whether the lead converted")
     init.add_argument("--positive", metavar="VALUE", help="the value that means converted, such as Won")
     init.add_argument("--id", metavar="COL", help="the column that names a lead")
     init.add_argument("--date", metavar="COL", help="when the lead came in; newer leads test what older ones taught")
     init.add_argument("--group", metavar="COL", help="leads of one account or household, on one side of every test")
     init.add_argument("--ignore", metavar="COL", action="append", default=[], help="a column not to use; repeatable")
+    init.add_argument("--horizon", type=int, metavar="DAYS", help="within how long a lead must convert to count")
     init.add_argument("--ordered", action="store_true", help="the rows of the file are in time order, oldest first")
     init.add_argument("-o", "--output", metavar="TOML", default=DEFAULT_CONFIG, help="default: propensity.toml")
     init.set_defaults(action=run_init)
@@ -216,13 +223,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def run_init(options: argparse.Namespace) -> None:
-    """Guess roles, write the config, say what was guessed."""
+    """Guess what the files hold, write the config, say what was guessed."""
+    import tomllib
+
     from propensity.config import MISSING_WORDS, parse_config
-    from propensity.labels import read_target
     from propensity.reporting import config_text
-    from propensity.roles import Given, guess_roles, propose_rules
-    from propensity.schema import missing_words
-    from propensity.storage.tables import read_leads
+    from propensity.roles import Given, propose_project
+    from propensity.schema import Tables
     from propensity.storage.writing import check_writable, write_text
 
     output = Path(options.output)
@@ -230,8 +237,11 @@ def run_init(options: argparse.Namespace) -> None:
         msg = f"{output} exists and may hold your corrections. Name another with -o, or remove it."
         raise OutputError(msg)
     check_writable(output)
-    leads = read_leads(Path(options.leads)).leads
-    if len(leads) == 0:
+    if options.horizon is not None and not 1 <= options.horizon <= 730:
+        msg = f"--horizon must be within 1 and 730 days, got {options.horizon}."
+        raise InputError(msg)
+    frames, sources, known = _files_of_init(options)
+    if len(frames["leads"]) == 0:
         msg = f"{options.leads} has a header but no rows. Give leads to look at."
         raise InputError(msg)
     given = Given(
@@ -242,39 +252,87 @@ def run_init(options: argparse.Namespace) -> None:
         ignore=tuple(options.ignore),
         is_ordered=options.ordered,
     )
-    words = {"*": MISSING_WORDS}
-    guesses = guess_roles(leads, given, missing=words)
-    target = next((guess.column for guess in guesses if guess.role == "target"), None)
-    positive = base_rate = None
-    if target is not None:
-        read = read_target(leads[target], positive=options.positive, missing=missing_words(words, target), name=target)
-        known = read.y[read.y == read.y]
-        positive, base_rate = options.positive or read.positive[0], float(known.mean())
+    project = propose_project(
+        Tables(leads=frames["leads"], **{table: frame for table, frame in frames.items() if table != "leads"}),  # type: ignore[arg-type]
+        given,
+        missing={"*": MISSING_WORDS},
+        positive=options.positive,
+        horizon_days=options.horizon,
+        names={table: Path(path).name for table, (path, _) in sources.items()},
+    )
     text = config_text(
-        guesses,
-        propose_rules(leads, guesses, missing=words),
-        leads=_relative(Path(options.leads), output.parent),
-        positive=positive if target is not None else None,
-        base_rate=base_rate,
+        project,
+        sources={table: (_relative(Path(path), output.parent), query) for table, (path, query) in sources.items()},
         is_ordered=options.ordered,
         missing_words=MISSING_WORDS,
     )
-    import tomllib
-
     parse_config(tomllib.loads(text), source=output.name)
     write_text(output, text)
-    print(f"{len(leads):,} leads, {leads.shape[1]} columns. What they were taken for:\n")
-    width = min(max(len(guess.column) for guess in guesses), 40)
-    for guess in guesses:
+    _print_project(project, frames, known)
+    print(f"\nWritten: {output}. Correct what is wrong, then run: propensity train" + _config_hint(output))
+
+
+def _files_of_init(
+    options: argparse.Namespace,
+) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[str, str]], dict[str, str]]:
+    """Read the files named, through the queries of a known export: tables, (path, query) of each, and what was known.
+
+    A file may make more than one table: an activity log can hold the history of fields too.
+    """
+    from propensity.roles import recognise
+    from propensity.storage.tables import read_table
+
+    named = {
+        table: getattr(options, table)
+        for table in ("leads", "events", "outcomes", "cutoffs", "field_history")
+        if getattr(options, table) is not None
+    }
+    frames: dict[str, pd.DataFrame] = {}
+    sources: dict[str, tuple[str, str]] = {}
+    known: dict[str, str] = {}
+    for table, path in named.items():
+        frame = read_table(Path(path))
+        found = recognise(frame.columns, table)
+        if found is not None:
+            known[table] = found.name
+        queries = (
+            {made: query for made, query in found.queries.items() if made == table or made not in named}
+            if found
+            else {}
+        )
+        for made, query in (queries or {table: ""}).items():
+            made_frame = read_table(Path(path), query=query) if query else frame
+            if made == table or len(made_frame):
+                frames[made], sources[made] = made_frame, (path, query)
+    return frames, sources, known
+
+
+def _print_project(project: Project, frames: dict[str, pd.DataFrame], known: dict[str, str]) -> None:
+    leads = frames["leads"]
+    what = f" ({known['leads']})" if "leads" in known else ""
+    print(f"{len(leads):,} leads{what}, {leads.shape[1]} columns. What they were taken for:\n")
+    width = min(max(len(guess.column) for guess in project.guesses), 40)
+    for guess in project.guesses:
         flags = "; sensitive" if guess.is_sensitive else ""
         flags += f"; {', '.join(f'{n:g}' for n in guess.missing)} means missing" if guess.missing else ""
-        print(f"  {guess.column[:40]:{width}}  {guess.role:10} {guess.reason}{flags}")
-    if target is None:
+        print(f"  {guess.column[:40]:{width}}  {guess.role:14} {guess.reason}{flags}")
+    for table, guess_of_table in project.tables.items():
+        what = f" ({known[table]})" if table in known else ""
+        columns = ", ".join(f"{role} = {column[:40]!r}" for role, column in guess_of_table.columns.items())
+        print(f"\n{guess_of_table.n_rows:,} rows of {table.replace('_', ' ')}{what}: {columns}")
+        print(f"  {guess_of_table.n_matched:,} of them belong to leads of the lead file")
+    if project.stages:
+        print(f"\nStages become events: {', '.join(sorted(project.stages))}")
+    if project.horizon is not None:
+        print(f"\nHorizon proposed: {project.horizon.sentence}.")
+        if project.horizon_days is not None:
+            print(f"Horizon taken: {project.horizon_days} days, as you said.")
+    elif project.base_rate is None:
         print("\nNo target was found: name it with --target and run init again, or let the rules score alone.")
-        print(f"\nWritten: {output}.")
     else:
-        print(f"\n{read.sentence}; base rate {base_rate:.1%}.")
-        print(f"\nWritten: {output}. Correct what is wrong, then run: propensity train" + _config_hint(output))
+        print(f"\n{project.target_sentence}; base rate {project.base_rate:.1%}.")
+    for note in project.notes:
+        print(note)
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -479,8 +537,7 @@ def _rows_to_score(
 ) -> tuple[pd.DataFrame, str]:
     """Read what is to be scored, feature rows where the model takes those, and the instant it is as of."""
     from propensity.features import features_as_of
-    from propensity.schema import normalise_name
-    from propensity.scoring import expected_columns
+    from propensity.scoring import expected_columns, wants_features
     from propensity.storage.tables import read_table
 
     as_of = _as_of(options.as_of)
@@ -505,28 +562,38 @@ def _rows_to_score(
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
         at = read_stamps(leads, config.columns.cutoff, key="columns.cutoff", **where).at  # type: ignore[arg-type]
     plan = model.plan
-    behaviour = {normalise_name(name) for name in plan.behaviour_names}
-    is_ready = behaviour <= {normalise_name(name) for name in leads.columns}
-    if not plan.has_events or (is_ready and not options.events):
+    if not options.events and not wants_features(leads, model):
         if at is not None and model.schema.cutoff is not None:
             leads = leads.assign(**{model.schema.cutoff: at})
         return leads, as_of or _newest_date(leads, model, config)
-    source = config.data.events if config else None
-    if options.events is None and source is None:
-        msg = "The model was trained with events. Name them: --events FILE, or data.events in the config."
-        raise InputError(msg)
-    events = read_table(Path(options.events or source.path), query=source.query if source else "")  # type: ignore[union-attr]
     history = config.data.field_history if config else None
     frame = features_as_of(
         leads,
         plan,
-        events=events,
+        events=_events_to_score(options, config, model),
         field_history=read_table(Path(history.path), query=history.query) if history else None,
         as_of=as_of,
         cutoffs=at,
         also=expected_columns(model),
     )
     return frame, as_of
+
+
+def _events_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> pd.DataFrame | None:
+    """Read the events that the model was trained with; None where it was trained without."""
+    from propensity.storage.tables import read_table
+
+    source = config.data.events if config else None
+    if not model.plan.has_events:
+        if options.events:
+            msg = "The model was trained without events. Take --events out."
+            raise InputError(msg)
+        return None
+    path = options.events or (source.path if source else None)
+    if path is None:
+        msg = "The model was trained with events. Name them: --events FILE, or data.events in the config."
+        raise InputError(msg)
+    return read_table(Path(path), query=source.query if source else "")
 
 
 def _leads_at_cutoffs(
@@ -619,13 +686,22 @@ def _newest_without_skill(config: Config, store: Store) -> PropensityModel | Non
 
 
 def _rules_alone(config: Config) -> PropensityModel:
+    """Give the sheet as the model that answers; in a project of tables it reads what leads did, too."""
+    from dataclasses import replace
+
+    from propensity.features import CUTOFF, reading_plan
     from propensity.model import rules_model
     from propensity.rules import build_rules
     from propensity.schema import Schema, missing_words
 
     words = config.data.missing
-    schema = Schema(columns=(), id=config.columns.id, missing=missing_words(words, None))
-    return rules_model(build_rules(config.rules, missing=words), schema)
+    plan = reading_plan(config)
+    if not config.has_tables:
+        schema = Schema(columns=(), id=config.columns.id, missing=missing_words(words, None))
+        return rules_model(build_rules(config.rules, missing=words), schema)
+    schema = Schema(columns=(), id=plan.id, missing=missing_words(words, None), cutoff=CUTOFF)
+    model = rules_model(build_rules(config.rules, missing=words), schema)
+    return replace(model, plan=plan.of_columns([rule.column for rule in config.rules.points]))
 
 
 def _optional_config(options: argparse.Namespace) -> Config | None:

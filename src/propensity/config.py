@@ -149,6 +149,7 @@ class ColumnsConfig(Section):
     cutoff: str | None = None
     converted_at: str | None = None
     closed_lost_at: str | None = None
+    stages: Mapping[str, str] = {}
     ordered: bool = False
     fit: tuple[str, ...] = ()
     behaviour: tuple[str, ...] = ()
@@ -170,10 +171,11 @@ class ColumnsConfig(Section):
         if twice:
             msg = f"a feature is named twice: {', '.join(twice)}"
             raise ValueError(msg)
-        keys = (self.id, self.target, self.date, self.group, self.cutoff, self.converted_at, self.closed_lost_at)
+        stamps = (self.date, self.cutoff, self.converted_at, self.closed_lost_at, *self.stages.values())
+        keys = (self.id, self.target, self.group, *stamps)
         key = [name for name in keys if name and _folded(name) in used]
         if key:
-            msg = f"a column cannot be id, group, target or date and a feature too: {', '.join(key)}"
+            msg = f"a column cannot be id, group, target, date or stage and a feature too: {', '.join(key)}"
             raise ValueError(msg)
         dropped = [name for name in self.ignore if _folded(name) in used]
         if dropped:
@@ -208,7 +210,7 @@ class FeaturesConfig(Section):
     half_life_days: Annotated[float, Field(gt=0, le=730)] = 14
     lookback_days: Annotated[int, Field(ge=1, le=3650)] = 365
     families: Mapping[str, tuple[str, ...]] = {}
-    derive: Mapping[str, Literal["range", "title", "email", "presence"]] = {}
+    derive: Mapping[str, Literal["country", "email", "presence", "range", "title"]] = {}
 
     @model_validator(mode="after")
     def _windows_grow(self) -> "FeaturesConfig":

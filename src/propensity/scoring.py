@@ -340,10 +340,10 @@ def predict(
     InputError
         Neither a model nor rules, or leads that cannot be read.
     """
-    if model is not None and events is not None:
-        if not model.plan.has_events:
-            msg = "The model was trained without events. Give the lead columns alone."
-            raise InputError(msg)
+    if model is not None and events is not None and not model.plan.has_events:
+        msg = "The model was trained without events. Give the lead columns alone."
+        raise InputError(msg)
+    if model is not None and (events is not None or (not model.plan.has_events and wants_features(leads, model))):
         from propensity.features.frame import features_as_of  # a consumer of feature rows needs no event engine
 
         leads = features_as_of(
@@ -362,6 +362,14 @@ def predict(
     schema = Schema(columns=(), id=None, missing=("",))
     answering = rules_model(cast("Rules", rules), schema)
     return score(leads, model=answering, as_of=as_of, n_reasons=n_reasons, fallback_reason="MODEL_MISSING").frame
+
+
+def wants_features(leads: pd.DataFrame, model: PropensityModel) -> bool:
+    """Say whether leads must become feature rows first: the model scores such, and these are none."""
+    if model.schema.cutoff is None:
+        return False
+    there = {normalise_name(name) for name in leads.columns}
+    return not {normalise_name(name) for name in (*model.plan.behaviour_names, model.schema.cutoff)} <= there
 
 
 def expected_columns(model: PropensityModel) -> tuple[str, ...]:

@@ -312,6 +312,56 @@ def read_events(
     )
 
 
+def read_stages(
+    leads: pd.DataFrame, stages: Mapping[str, str], *, key: np.ndarray, timezone: str, missing: Words
+) -> Events:
+    """Read the stages that leads entered as events, from the lead table's own columns of dates.
+
+    Parameters
+    ----------
+    leads : DataFrame, shape (n_leads, any)
+    stages : mapping of event type to column
+        A stage that a lead never entered has no stamp.
+    key : array of int, shape (n_leads,)
+        Whose events each lead's are; -1 for nobody's.
+    timezone : str
+    missing : mapping of column (or "*") to words
+
+    Examples
+    --------
+    >>> leads = pd.DataFrame({"MQL Date": ["2026-01-05", ""]})
+    >>> log = read_stages(leads, {"entered MQL": "MQL Date"}, key=np.arange(2), timezone="UTC", missing={"*": [""]})
+    >>> log.types, log.key.tolist(), to_stamps(log.known_at)[0].isoformat()
+    (('entered mql',), [0], '2026-01-06T00:00:00+00:00')
+    """
+    names = {normalise_name(name): column for name, column in stages.items()}
+    parts = []
+    for kind, name in enumerate(sorted(names)):
+        stamps = read_stamps(leads, names[name], key="columns.stages", timezone=timezone, missing=missing)
+        at = microseconds(stamps.at)
+        there = (key >= 0) & (at != NEVER)
+        parts.append(np.stack([key[there], at[there], np.full(int(there.sum()), kind)]))
+    who, at, kinds = np.concatenate(parts, axis=1).astype(np.int64)
+    return Events(key=who, occurred_at=at, known_at=at, kind=kinds, value=None, types=tuple(sorted(names)), notes={})
+
+
+def joined(log: Events, other: Events) -> Events:
+    """Put two logs of the same owners together."""
+    types = tuple(sorted({*log.types, *other.types}))
+    place = {name: i for i, name in enumerate(types)}
+    kinds = [np.array([place[name] for name in part.types], dtype=int)[part.kind] for part in (log, other)]
+    values = [np.full(len(part), np.nan) if part.value is None else part.value for part in (log, other)]
+    return Events(
+        key=np.concatenate([log.key, other.key]),
+        occurred_at=np.concatenate([log.occurred_at, other.occurred_at]),
+        known_at=np.concatenate([log.known_at, other.known_at]),
+        kind=np.concatenate(kinds),
+        value=None if log.value is other.value is None else np.concatenate(values),
+        types=types,
+        notes={**log.notes, **other.notes},
+    )
+
+
 def read_conversions(
     frame: pd.DataFrame, *, key: str, converted_at: str, keys: pd.Index, timezone: str, missing: Words
 ) -> Conversions:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
         reading_plan,
         with_derived,
     )
-    from propensity.features.plan import CUTOFF, FeaturePlan
+    from propensity.features.plan import ANY_EVENT, CUTOFF, FeaturePlan
 
 _HOMES = {
+    "ANY_EVENT": "plan",
     "CUTOFF": "plan",
     "FeaturePlan": "plan",
     "LeadTables": "frame",
@@ -40,6 +41,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ANY_EVENT",
     "CUTOFF",
     "FeaturePlan",
     "LeadTables",

@@ -15,9 +15,11 @@ from propensity.asof import (
     History,
     as_known,
     join_keys,
+    joined,
     microseconds,
     read_events,
     read_history,
+    read_stages,
     read_stamps,
     to_stamps,
 )
@@ -82,6 +84,7 @@ def reading_plan(config: Config) -> FeaturePlan:
     data, columns, features = config.data, config.columns, config.features
     return FeaturePlan(
         has_events=data.events is not None,
+        stages=dict(columns.stages),
         windows_days=features.windows_days,
         half_life_days=features.half_life_days,
         lookback_days=features.lookback_days,
@@ -146,8 +149,11 @@ def read_lead_tables(
         owner, accounts_there = pd.factorize(accounts, sort=True)
         owners = pd.Index(accounts_there)
     notes = {"missing_ids": rows.notes.get("missing_ids", 0), "identical_rows": rows.notes.get("identical_rows", 0)}
+    if plan.has_events and events is None:
+        msg = "The model was trained with events. Name them: --events FILE, or data.events."
+        raise InputError(msg)
     log = None
-    if events is not None:
+    if events is not None and plan.has_events:
         log = read_events(
             events,
             plan.event,
@@ -157,6 +163,9 @@ def read_lead_tables(
             missing=plan.missing,
         )
         notes |= log.notes
+    if plan.stages:
+        entered = read_stages(table, plan.stages, key=owner, timezone=plan.timezone, missing=plan.missing)
+        log = entered if log is None else joined(log, entered)
     changes = None
     if field_history is not None:
         changes = read_history(
@@ -218,7 +227,9 @@ def choose_types(
     )
 
 
-def feature_frame(tables: LeadTables, plan: FeaturePlan, *, lead: np.ndarray, cutoff: np.ndarray) -> pd.DataFrame:
+def feature_frame(
+    tables: LeadTables, plan: FeaturePlan, *, lead: np.ndarray, cutoff: np.ndarray, given: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Give one row of features for each (lead, cutoff): the lead as known then, and what it had done by then.
 
     Parameters
@@ -228,6 +239,8 @@ def feature_frame(tables: LeadTables, plan: FeaturePlan, *, lead: np.ndarray, cu
     lead : array of int, shape (n_rows,)
         Position in the lead table.
     cutoff : array of int64, shape (n_rows,)
+    given : DataFrame or None, shape (n_rows, any)
+        What each row says of its lead, where a touch has values of its own; None: what the lead table says.
 
     Returns
     -------
@@ -240,7 +253,7 @@ def feature_frame(tables: LeadTables, plan: FeaturePlan, *, lead: np.ndarray, cu
     InputError
         A column of the lead table is called as a feature.
     """
-    frame = tables.leads.iloc[lead].reset_index(drop=True)
+    frame = (tables.leads.iloc[lead] if given is None else given).reset_index(drop=True)
     if tables.history is not None:
         for field in sorted({*tables.history.frame["field"]}):
             found = resolve_columns(frame.columns).get(field)
@@ -249,13 +262,9 @@ def feature_frame(tables: LeadTables, plan: FeaturePlan, *, lead: np.ndarray, cu
     frame = with_derived(frame, plan)
     parts = [frame.drop(columns=[name for name in frame.columns if normalise_name(name) == CUTOFF])]
     parts.append(pd.DataFrame({CUTOFF: to_stamps(cutoff)}))
-    if plan.has_events:
-        events = tables.events
-        if events is None:
-            msg = "The model was trained with events. Name them: --events FILE, or data.events."
-            raise InputError(msg)
-        owner = tables.owner[lead]
-        parts.append(behaviour_features(events, plan, key=owner, cutoff=cutoff, created_at=tables.created_at[lead]))
+    if tables.events is not None:
+        owner, created_at = tables.owner[lead], tables.created_at[lead]
+        parts.append(behaviour_features(tables.events, plan, key=owner, cutoff=cutoff, created_at=created_at))
     names = [normalise_name(name) for part in parts for name in part.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -321,7 +330,8 @@ def features_as_of(
     created = np.append(tables.created_at, NEVER)[position]
     is_born = (created <= cutoff) | (created == NEVER)
     there = np.flatnonzero((position >= 0) & (cutoff < NEVER) & is_born)
-    found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there])
+    own = leads.iloc[there]
+    found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there], given=own)
     place = np.full(len(leads), -1)
     place[there] = np.arange(len(there))
     frame = found.reindex(place).reset_index(drop=True)

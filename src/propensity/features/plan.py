@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 CUTOFF = "cutoff"
@@ -42,7 +42,10 @@ class FeaturePlan:
     Parameters
     ----------
     has_events : bool
-        Whether there is an event table at all; without, nothing but `derive` is made.
+        Whether there is an event table.
+    stages : dict of event type to column
+        Columns of the lead table that say when a stage was entered: events too. Without these and an event table,
+        nothing but `derive` is made.
     types : tuple of str
         Event types with features of their own, in alphabetical order. All others count as "any event".
     valued : tuple of str
@@ -65,6 +68,7 @@ class FeaturePlan:
     """
 
     has_events: bool = False
+    stages: Mapping[str, str] = field(default_factory=dict)
     types: tuple[str, ...] = ()
     valued: tuple[str, ...] = ()
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -89,7 +93,12 @@ class FeaturePlan:
             for name, types in sorted(self.families.items())
         ]
         own = [(name, (name,), name in self.valued) for name in self.types]
-        return (anything, *families, *own) if self.has_events else ()
+        return (anything, *families, *own) if self.has_behaviour else ()
+
+    @property
+    def has_behaviour(self) -> bool:
+        """Whether features are made of what leads did."""
+        return self.has_events or bool(self.stages)
 
     @property
     def trend_days(self) -> int:
@@ -112,10 +121,27 @@ class FeaturePlan:
     @property
     def behaviour_names(self) -> tuple[str, ...]:
         """Names of all features made of events."""
-        if not self.has_events:
+        if not self.has_behaviour:
             return ()
         own = [name for slot, _, has_value in self.slots for name in self.slot_names(slot, has_value=has_value)]
         return (FIRST_EVENT, DAYS_SINCE_CREATED, *own)
+
+    def of_columns(self, columns: Sequence[str]) -> FeaturePlan:
+        """Give the plan that makes what these columns name: the types and families behind them, as far as it can.
+
+        Examples
+        --------
+        >>> FeaturePlan(has_events=True).of_columns(["demo count 90d", "Industry"]).types
+        ('demo',)
+        """
+        ends = self.slot_names("", has_value=True)
+        named = [(name, end) for name in columns for end in ends if name.endswith(end) and name != end]
+        slots = {name.removesuffix(end) for name, end in named} - {ANY_EVENT}
+        families = {name: types for name, types in self.families.items() if f"all {name}" in slots}
+        within = {name for types in families.values() for name in types}
+        types = tuple(sorted((slots - {f"all {name}" for name in families}) | within))
+        valued = {name.removesuffix(end) for name, end in named if " value " in end}
+        return replace(self, types=types, families=families, valued=tuple(t for t in types if t in valued))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the plan as plain JSON values."""

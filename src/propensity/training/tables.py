@@ -37,7 +37,6 @@ from propensity.schema import (
     content_digest,
     find_column,
     missing_words,
-    normalise_name,
     validate,
 )
 from propensity.training.rows import Examples, Prepared, groups_of, infer_features, leads_per_week
@@ -70,9 +69,8 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     if read.events is not None:
         families = {name: [*types] for name, types in config.features.families.items()}
         plan = choose_types(plan, read.events, before=int(rows.cutoff.max()), families=families)
-    frame = feature_frame(read, plan, lead=rows.lead, cutoff=rows.cutoff)
-    if touches is not None and chosen is not None:
-        frame = _with_touch_values(frame, touches, rows, chosen, config)
+    own = None if touches is None or chosen is None else _touches_of(touches, rows, chosen)
+    frame = feature_frame(read, plan, lead=rows.lead, cutoff=rows.cutoff, given=own)
     schema, notes = infer_features(frame, plan, config)
     schema = replace(schema, cutoff=CUTOFF)
     rules = build_rules(config.rules, missing=words, schema=schema)
@@ -260,19 +258,13 @@ def _chosen(
     return pairs["lead"].to_numpy(), pairs["cutoff"].to_numpy(), pairs["row"].to_numpy()
 
 
-def _with_touch_values(
-    frame: pd.DataFrame,
-    touches: pd.DataFrame,
-    rows: LabelledRows,
-    chosen: tuple[np.ndarray, np.ndarray, np.ndarray],
-    config: Config,
+def _touches_of(
+    touches: pd.DataFrame, rows: LabelledRows, chosen: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> pd.DataFrame:
-    """Put each touch's own values beside the features of its (lead, cutoff)."""
+    """Give the touch that each (lead, cutoff) row was."""
     place = pd.DataFrame({"lead": chosen[0], "cutoff": chosen[1], "row": chosen[2]})
     wanted = pd.DataFrame({"lead": rows.lead, "cutoff": rows.cutoff}).merge(place, on=["lead", "cutoff"], how="left")
-    there = {normalise_name(name) for name in frame.columns}
-    left = [name for name in touches.columns if normalise_name(name) not in there and name != config.columns.cutoff]
-    return pd.concat([frame, touches.iloc[wanted["row"].to_numpy()][left].reset_index(drop=True)], axis=1)
+    return touches.iloc[wanted["row"].to_numpy()]
 
 
 def _created_per_week(created_at: np.ndarray) -> float | None:

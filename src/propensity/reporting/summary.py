@@ -1,12 +1,10 @@
-"""The only place that words results: the summary of a run, the model card, the commented config."""
+"""The only place that words results: the summary of a run, its JSON, the model card."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from propensity.bands import default_precision
 from propensity.evaluation import HEADERS
 from propensity.schema import MQL, SQL
 
@@ -14,11 +12,8 @@ if TYPE_CHECKING:
     from propensity.bands import Bands
     from propensity.evaluation import Evaluation, Measured
     from propensity.model import PropensityModel
-    from propensity.roles import Guess
     from propensity.training import TrainingRun
 
-# Most that each proposed group of rules may give.
-GROUP_MAX = {"fit": 50, "behaviour": 60}
 VERDICTS = {
     "skill": "The model ranks leads better than chance on leads it never saw.",
     "no_skill": "NO SKILL: on leads it never saw, the model is not better than the base rate. The rules answer.",
@@ -229,122 +224,3 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())[:200]
-
-
-def config_text(
-    guesses: Sequence[Guess],
-    rules: Sequence[Mapping[str, Any]],
-    *,
-    leads: str,
-    positive: str | None,
-    base_rate: float | None,
-    is_ordered: bool,
-    missing_words: Sequence[str],
-) -> str:
-    """Write a commented `propensity.toml` that a person can correct.
-
-    Parameters
-    ----------
-    guesses : sequence of Guess
-    rules : sequence of mapping
-        Lines of ``[[rules.points]]``.
-    leads : str
-        Path of the lead file, relative to the config.
-    positive : str or None
-        The target's value that means converted.
-    base_rate : float or None
-        Of rows with a known outcome.
-    is_ordered : bool
-    missing_words : sequence of str
-    """
-    by_role: dict[str, list[Guess]] = {}
-    for guess in guesses:
-        by_role.setdefault(guess.role, []).append(guess)
-    # "*" stands for every column, so a column of that name has no words of its own.
-    sentinels = {g.column: [int(n) for n in g.missing] for g in guesses if g.missing and g.column != "*"}
-    missing = "{" + ", ".join(
-        [f'"*" = {_toml([*missing_words])}', *(f"{_toml(name)} = {_toml(words)}" for name, words in sentinels.items())]
-    )
-    lines = [
-        "# What the columns are and what was agreed. Correct what was guessed wrongly; every key has one home.",
-        "",
-        "[data]",
-        f"leads = {_toml(leads)}",
-        f"missing = {missing}}}  # words that mean nothing is known; a column's own are added",
-        "",
-        "[columns]",
-    ]
-    for role in ("id", "group", "target"):
-        lines += [f"{role} = {_toml(guess.column)}  # {guess.reason}" for guess in by_role.get(role, [])]
-    if positive is not None:
-        lines.append(f"positive = {_toml(positive)}  # this value means converted")
-    newer = "newer leads test what older ones taught"
-    lines += [f"date = {_toml(guess.column)}  # {guess.reason}; {newer}" for guess in by_role.get("date", [])]
-    if is_ordered:
-        lines.append("ordered = true  # row order is time order")
-    used = [*by_role.get("outcome", [])]
-    for role in ("fit", "behaviour"):
-        members = [*by_role.get(role, []), *(used if role == "behaviour" else [])]
-        lines += _column_list(role, members)
-    lines += _column_list("ignore", by_role.get("ignore", []))
-    counts = [guess.column for guess in guesses if guess.is_count]
-    lines.append(f"count = {_toml(counts)}  # never negative; a negative value is an error")
-    if used:
-        lines += ["", '[availability]  # "outcome" sets a column aside; "static" restores it']
-        lines += [f'{_toml(guess.column)} = "outcome"  # {guess.reason}' for guess in used]
-    lines += ["", "[evaluation]", "origins = 5  # how often the past is asked to predict what came next"]
-    lines += ["", "[learner]", "seed = 0", "max_trees = 3000  # keeps exact reasons cheap", "max_depth = 8"]
-    lines += ["", "[agreement]  # what marketing and sales agree on", 'policy = "promise"  # or "capacity"']
-    if base_rate is not None:
-        rate = default_precision(base_rate)
-        lines.append(
-            f"sql_precision = {rate}  # SQLs convert at this rate or more; three times the base rate of {base_rate:.1%}"
-        )
-    lines += [
-        "mql_recall = 0.9  # MQL and SQL together hold this share of all conversions",
-        "confidence = 0.9  # how sure the two promises must be, together",
-        "# capacity_per_week = 42  # for policy capacity: leads sales can work in a week; needs columns.date",
-        "uncertified_top = 0.05  # called SQL, marked uncertified, when the promise cannot be certified",
-        'sql = {owner = "sales", action = "call within a day"}',
-        'mql = {owner = "marketing", action = "nurture"}',
-    ]
-    groups = {role: [rule for rule in rules if rule.get("group") == role] for role in GROUP_MAX}
-    gains = {role: sum(max(rule["points"], 0) for rule in members) for role, members in groups.items()}
-    most = sum(min(gain, GROUP_MAX[role]) for role, gain in gains.items()) or 100
-    lines += [
-        "",
-        "[rules]  # the points sheet behind the model; proposed from names, not from outcomes",
-        f"mql = {round(0.4 * most)}  # 40 % of the most a lead can reach",
-        f"sql = {round(0.7 * most)}  # 70 %",
-        "points_to_double_odds = 20",
-        'groups = {fit = {family = "fit", min = -50, max = 50}, '
-        'behaviour = {family = "behaviour", min = -50, max = 60}}  # a group\'s points stay within',
-    ]
-    for line in rules:
-        lines += ["", "[[rules.points]]", *(f"{key} = {_toml(value)}" for key, value in line.items())]
-    lines += ["", "[registry]", 'name = "lead-propensity"', "max_age_days = 180", ""]
-    return "\n".join(lines)
-
-
-def _column_list(role: str, members: Sequence[Guess]) -> list[str]:
-    if not members:
-        return [f"{role} = []"]
-    lines = [f"{role} = ["]
-    for guess in members:
-        notes = [guess.reason if role == "ignore" else ""]
-        notes.append("sensitive: near a protected trait, watch it" if guess.is_sensitive else "")
-        notes.append("set aside below" if guess.role == "outcome" else "")
-        comment = "; ".join(note for note in notes if note)
-        lines.append(f"    {_toml(guess.column)},{f'  # {comment}' if comment else ''}")
-    return [*lines, "]"]
-
-
-def _toml(value: object) -> str:
-    r"""Write a value as TOML: JSON's strings, numbers and lists are TOML's too, but for the delete character.
-
-    Examples
-    --------
-    >>> print(_toml('a "b"'), _toml([1, 2.5, True]))
-    "a \"b\"" [1, 2.5, true]
-    """
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

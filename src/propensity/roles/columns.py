@@ -18,8 +18,6 @@ from propensity.asof import parse_stamps
 from propensity.encoding import MIN_LEVEL_ROWS
 from propensity.errors import InputError
 from propensity.schema import (
-    NEGATIVE_WORDS,
-    POSITIVE_WORDS,
     find_column,
     missing_words,
     normalise_name,
@@ -28,7 +26,9 @@ from propensity.schema import (
     resolve_columns,
 )
 
-Role = Literal["id", "group", "target", "date", "fit", "behaviour", "ignore", "outcome"]
+Role = Literal[
+    "id", "group", "target", "date", "stage", "converted_at", "closed_lost_at", "fit", "behaviour", "ignore", "outcome"
+]
 
 SAMPLE_ROWS = 1000
 # A column holds personal data when at least this share of its values looks like it.
@@ -123,10 +123,8 @@ _BEHAVIOUR |= {
     "visited",
     "touch",
 }
-_SENIOR = ("chief", "ceo", "cto", "cfo", "cmo", "founder", "owner", "president", "vp", "director", "head")
-_SOURCES = ("referral", "reference", "partner", "webinar", "event", "organic")
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE)
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE)
 _PHONE = re.compile(r"(?=(?:.*\d){7})(?:\+\d[\d\s().-]{6,18}|\(?\d{2,5}\)?[\s.-]\d[\d\s.-]{4,14}|0\d{8,12})")
 _IP = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
 _IBAN = re.compile(r"[a-z]{2}\d{2}[a-z0-9 ]{11,30}", re.IGNORECASE)
@@ -190,7 +188,12 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def guess_roles(
-    leads: pd.DataFrame, given: Given, *, missing: Mapping[str, Sequence[str | float]]
+    leads: pd.DataFrame,
+    given: Given,
+    *,
+    missing: Mapping[str, Sequence[str | float]],
+    facts: Mapping[str, Facts] | None = None,
+    answer: pd.Series | None = None,
 ) -> tuple[Guess, ...]:
     """Guess the role of every column.
 
@@ -200,6 +203,10 @@ def guess_roles(
         As read.
     given : Given
     missing : mapping of column (or "*") to words
+    facts : mapping of column to Facts or None
+        As `look_at` gives them; None: looked at here.
+    answer : Series of text or None, shape (n_leads,)
+        What became of each lead, where other tables say it: no column is then taken for the target.
 
     Returns
     -------
@@ -212,26 +219,11 @@ def guess_roles(
         A column the user named is absent, or two names are one after normalising.
     """
     resolve_columns(leads.columns)
-    named: dict[str, tuple[Role, str]] = {}
-    for role in ("id", "target", "date", "group"):
-        name = getattr(given, role)
-        if name is not None:
-            _name(named, str(find_column(leads, name, key=f"--{role}")), role)
-    for name in given.ignore:
-        _name(named, str(find_column(leads, name, key="--ignore")), "ignore")
-    taken = {role for role, _ in named.values()}
-    facts = {str(name): _look(leads[name], name=str(name), missing=missing) for name in leads.columns}
-    free = {name: fact for name, fact in facts.items() if name not in named}
-    if "target" not in taken:
-        named |= _first(free, "target", TARGET_NAMES, lambda fact: fact.n_levels == 2)
-    if "id" not in taken:
-        named |= _pick_id({name: fact for name, fact in free.items() if name not in named})
-    if "date" not in taken and not given.is_ordered:
-        named |= _first(free, "date", CREATED_NAMES, lambda fact: fact.is_date)
-    if "group" not in taken:
-        named |= _first(free, "group", GROUP_NAMES, lambda fact: 1 < fact.n_levels < fact.n_rows)
+    facts = look_at(leads, missing=missing) if facts is None else facts
+    named = _named_roles(leads, given, facts, has_answer=answer is not None)
     target = next((name for name, (role, _) in named.items() if role == "target"), None)
-    answer = None if target is None else read_texts(leads[target], missing=missing_words(missing, target))
+    if target is not None:
+        answer = read_texts(leads[target], missing=missing_words(missing, target))
     guesses = []
     for name, fact in facts.items():
         if name in named:
@@ -240,6 +232,30 @@ def guess_roles(
         else:
             guesses.append(_guess(fact, leads[name], answer, missing=missing))
     return tuple(guesses)
+
+
+def _named_roles(
+    leads: pd.DataFrame, given: Given, facts: Mapping[str, Facts], *, has_answer: bool
+) -> dict[str, tuple[Role, str]]:
+    """Give the columns that the user named or that their names tell, each with its role and why."""
+    named: dict[str, tuple[Role, str]] = {}
+    for role in ("id", "target", "date", "group"):
+        name = getattr(given, role)
+        if name is not None:
+            _name(named, str(find_column(leads, name, key=f"--{role}")), role)
+    for name in given.ignore:
+        _name(named, str(find_column(leads, name, key="--ignore")), "ignore")
+    taken = {role for role, _ in named.values()}
+    free = {name: fact for name, fact in facts.items() if name not in named}
+    if "target" not in taken and not has_answer:
+        named |= _first(free, "target", TARGET_NAMES, lambda fact: fact.n_levels == 2)
+    if "id" not in taken:
+        named |= _pick_id({name: fact for name, fact in free.items() if name not in named})
+    if "date" not in taken and not given.is_ordered:
+        named |= _first(free, "date", CREATED_NAMES, lambda fact: fact.is_date)
+    if "group" not in taken:
+        named |= _first(free, "group", GROUP_NAMES, lambda fact: 1 < fact.n_levels < fact.n_rows)
+    return named
 
 
 def _name(named: dict[str, tuple[Role, str]], column: str, role: Role) -> None:
@@ -251,7 +267,7 @@ def _name(named: dict[str, tuple[Role, str]], column: str, role: Role) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Facts:
+class Facts:
     """What a look at one column shows."""
 
     name: str
@@ -266,14 +282,20 @@ class _Facts:
     frequent: tuple[str, ...]
 
 
-def _look(series: pd.Series, *, name: str, missing: Mapping[str, Sequence[str | float]]) -> _Facts:
+def look_at(frame: pd.DataFrame, *, missing: Mapping[str, Sequence[str | float]]) -> dict[str, Facts]:
+    """Look at every column of a table."""
+    return {str(name): look(frame[name], name=str(name), missing=missing) for name in frame.columns}
+
+
+def look(series: pd.Series, *, name: str, missing: Mapping[str, Sequence[str | float]]) -> Facts:
+    """Look at one column: its name, how it is filled, whether it holds numbers or dates."""
     words = missing_words(missing, name)
     texts = read_texts(series, missing=words)
     filled = texts.dropna()
     numbers, lost = min((read_numbers(series, missing=words, decimal=mark) for mark in (".", ",")), key=lambda r: r[1])
     is_number = len(filled) > 0 and lost <= 0.01 * len(filled)
     sample = tuple(map(str, filled.unique()[:SAMPLE_ROWS]))
-    return _Facts(
+    return Facts(
         name=name,
         words=words_of(name),
         n_rows=len(series),
@@ -301,7 +323,7 @@ def _is_date(series: pd.Series, sample: Sequence[str], *, name: str, is_number: 
 
 
 def _first(
-    facts: Mapping[str, _Facts],
+    facts: Mapping[str, Facts],
     role: Role,
     names: Sequence[str],
     fits: Any,
@@ -314,7 +336,7 @@ def _first(
     return {}
 
 
-def _pick_id(facts: Mapping[str, _Facts]) -> dict[str, tuple[Role, str]]:
+def _pick_id(facts: Mapping[str, Facts]) -> dict[str, tuple[Role, str]]:
     """Pick the column that names leads: an id by its name, nearly always filled and different."""
     best: tuple[int, str] | None = None
     for name, fact in facts.items():
@@ -337,7 +359,7 @@ def _pick_id(facts: Mapping[str, _Facts]) -> dict[str, tuple[Role, str]]:
 
 
 def _guess(
-    fact: _Facts, series: pd.Series, answer: pd.Series | None, *, missing: Mapping[str, Sequence[str | float]]
+    fact: Facts, series: pd.Series, answer: pd.Series | None, *, missing: Mapping[str, Sequence[str | float]]
 ) -> Guess:
     name, words = fact.name, fact.words
 
@@ -373,7 +395,7 @@ def _guess(
     )
 
 
-def _personal(fact: _Facts) -> str:
+def _personal(fact: Facts) -> str:
     """Say which personal data a column holds; empty where none."""
     joined = f" {' '.join(fact.words)} "
     named = next((word for word in _PERSON if f" {word} " in joined), "")
@@ -387,7 +409,7 @@ def _personal(fact: _Facts) -> str:
     if fact.is_number or not fact.sample:
         return ""
     for what, pattern in (
-        ("e-mail addresses", _EMAIL),
+        ("e-mail addresses", EMAIL),
         ("IP addresses", _IP),  # before phone numbers, whose digits may stand between dots too
         ("phone numbers", _PHONE),
         ("bank accounts", _IBAN),
@@ -403,7 +425,7 @@ def _personal(fact: _Facts) -> str:
     return ""
 
 
-def _told_after(fact: _Facts, texts: pd.Series, answer: pd.Series | None) -> str:
+def _told_after(fact: Facts, texts: pd.Series, answer: pd.Series | None) -> str:
     """Say why a column can only have been written after the fact; empty where nothing says so."""
     word = _outcome_word(fact)
     if word:
@@ -415,7 +437,7 @@ def _told_after(fact: _Facts, texts: pd.Series, answer: pd.Series | None) -> str
     return ""
 
 
-def _outcome_word(fact: _Facts) -> str:
+def _outcome_word(fact: Facts) -> str:
     joined = " ".join(fact.words)
     if joined in _OUTCOME_WHOLE:
         return joined
@@ -455,80 +477,3 @@ def _sentinels(numbers: np.ndarray) -> tuple[float, ...]:
         if is_minus_one or outside > max(spread, 10.0):
             found.append(sentinel)
     return tuple(found)
-
-
-def propose_rules(
-    leads: pd.DataFrame, guesses: Sequence[Guess], *, missing: Mapping[str, Sequence[str | float]]
-) -> list[dict[str, Any]]:
-    """Propose a points sheet from names and values; no outcome is looked at.
-
-    The points are what published sheets give such signals.
-
-    Returns
-    -------
-    list of dict
-        Lines of ``[[rules.points]]``.
-    """
-    lines: list[dict[str, Any]] = []
-    for guess in guesses:
-        if guess.role not in {"fit", "behaviour"}:
-            continue
-        fact = _look(leads[guess.column], name=guess.column, missing={**missing, guess.column: guess.missing})
-        found = _number_rule(fact, guess) if fact.is_number and fact.n_levels > 2 else _level_rule(fact)
-        if found:
-            op, value, points, what = found
-            name = f"{guess.column[:120]}: {what}"
-            if any(line["name"] == name for line in lines):  # long names that begin alike
-                name = f"{guess.column[:120]} ({len(lines) + 1}): {what}"
-            lines.append(
-                {"name": name, "column": guess.column, "op": op, "value": value, "points": points, "group": guess.role}
-            )
-    return lines
-
-
-_SIGNALS: tuple[tuple[frozenset[str], int], ...] = (
-    (frozenset({"demo", "quote", "trial"}), 30),
-    (frozenset({"pricing"}), 15),
-    (frozenset({"webinar", "attended", "meeting", "reply"}), 15),
-    (frozenset({"download", "ebook", "whitepaper", "brochure", "form", "submission"}), 8),
-    (frozenset({"unsubscribe", "unsubscribed", "bounce", "spam"}), -20),
-    (frozenset({"click", "clicked"}), 5),
-)
-
-
-def _signal(words: tuple[str, ...]) -> int | None:
-    return next((points for signal, points in _SIGNALS if signal & {*words}), None)
-
-
-def _number_rule(fact: _Facts, guess: Guess) -> tuple[str, Any, int, str] | None:
-    points = _signal(fact.words)
-    upper = float(np.quantile(fact.numbers, 0.75)) if len(fact.numbers) else 0.0
-    if {*fact.words} & {"since", "recency", "ago", "inactive"}:
-        lower = float(np.quantile(fact.numbers, 0.25)) if len(fact.numbers) else 0.0
-        return ("<=", lower, 10, "among the most recent quarter")
-    if points is not None and guess.is_count:
-        return (">=", 1, points, "at least once")
-    if guess.role == "behaviour" and guess.is_count:
-        return (">=", max(int(upper), 1), 10, "among the most active quarter")
-    if {*fact.words} & {"employee", "headcount", "size"}:
-        return (">=", upper, 10, "among the larger companies")
-    return None
-
-
-def _level_rule(fact: _Facts) -> tuple[str, Any, int, str] | None:
-    points = _signal(fact.words)
-    yes = [level for level in fact.sample if level in POSITIVE_WORDS]
-    is_yes_no = (
-        fact.n_levels == 2 and len(yes) == 1 and all(level in POSITIVE_WORDS | NEGATIVE_WORDS for level in fact.sample)
-    )
-    if is_yes_no and points is not None:
-        return ("==", yes[0], points, "yes")
-    for words, markers, gain, what in (
-        ({"title", "position", "role", "seniority", "job", "occupation"}, _SENIOR, 15, "senior"),
-        ({"source", "channel", "origin"}, _SOURCES, 10, "a source that converts well"),
-    ):
-        if {*fact.words} & words:
-            levels = sorted(level for level in fact.frequent if {*words_of(level)} & {*markers})
-            if levels:
-                return ("in", levels[:20], gain, what)
-    return None

@@ -1,0 +1,6 @@
+"""The only place that words what a person reads: summaries, the model card, the commented config."""
+
+from propensity.reporting.settings import config_text
+from propensity.reporting.summary import VERDICTS, band_lines, model_card, training_json, training_summary
+
+__all__ = ["VERDICTS", "band_lines", "config_text", "model_card", "training_json", "training_summary"]

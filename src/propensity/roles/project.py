@@ -1,0 +1,384 @@
+"""The only place that puts guesses together: what a project's files hold, as `propensity.toml` will say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propensity.asof import NEVER, join_keys, microseconds, parse_stamps, read_conversions
+from propensity.errors import InputError
+from propensity.features import ANY_EVENT, FeaturePlan
+from propensity.labels import HorizonProposal, propose_horizon, read_target
+from propensity.roles.columns import EMAIL, Facts, Given, Guess, guess_roles, look_at, words_of
+from propensity.roles.derived import propose_derived
+from propensity.roles.exports import COLUMNS, is_bought, is_lost, plain, stage_of
+from propensity.roles.points import propose_event_rules, propose_rules
+from propensity.roles.tables import TableGuess, guess_table
+from propensity.schema import Tables, missing_words, normalise_name, read_texts
+
+# So many leads must have had an event for its type to be worth a family or a line of the sheet.
+MIN_TYPE_LEADS = 10
+# A share of leads that convert again which is worth a word.
+REPEAT_SHARE = 0.05
+Words = Mapping[str, Sequence[str | float]]
+
+# What belongs together, the first that fits: an e-mail that was clicked is no page.
+FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("email", frozenset({"email", "mail", "newsletter", "unsubscribe", "unsubscribed", "bounce", "bounced"})),
+    ("sales asked", frozenset({"demo", "trial", "quote", "meeting", "call", "chat", "contact", "sale", "sales"})),
+    ("content", frozenset({"content", "download", "ebook", "whitepaper", "webinar", "video", "brochure", "blog"})),
+    ("product", frozenset({"login", "feature", "app", "signup", "invited", "onboarding", "workspace"})),
+    ("web", frozenset({"visit", "page", "view", "pageview", "session", "pricing", "search", "link", "scroll"})),
+)
+# Words of columns that are as they stand today, although they say who a lead is.
+_TODAY = {"score", "grade", "points", "point", "likelihood", "priority"}
+_FROM_THE_START = {"original", "first", "initial", "source"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What is proposed for `propensity.toml`.
+
+    Parameters
+    ----------
+    guesses : tuple of Guess
+        The lead table's columns, in the file's order.
+    rules : tuple of dict
+        Lines of ``[[rules.points]]``.
+    positive, base_rate, target_sentence : str, float, str or None
+        Of the target, in flat projects.
+    derive : dict of column to kind
+    tables : dict of table to TableGuess
+    stages : dict of event type to column
+        Lead columns that say when a stage was entered.
+    families : dict of family to event types
+    horizon : HorizonProposal or None
+        In projects of tables.
+    horizon_days : int or None
+        As the user said; None: as proposed.
+    notes : tuple of str
+        Sentences a person should read.
+    """
+
+    guesses: tuple[Guess, ...]
+    rules: tuple[Mapping[str, Any], ...] = ()
+    positive: str | None = None
+    base_rate: float | None = None
+    target_sentence: str = ""
+    derive: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, TableGuess] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    horizon: HorizonProposal | None = None
+    horizon_days: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether rows will be (lead, cutoff) pairs."""
+        return self.horizon is not None
+
+    def column(self, role: str) -> str | None:
+        """Give the lead table's column of a role; None where there is none."""
+        return next((guess.column for guess in self.guesses if guess.role == role), None)
+
+
+def propose_project(
+    tables: Tables,
+    given: Given,
+    *,
+    missing: Words,
+    positive: str | None = None,
+    horizon_days: int | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Project:
+    """Propose a project: of leads, events and outcomes where there are such, else of one flat file.
+
+    A lead file that says when leads came in and when they converted is enough for rows in time, unless a target
+    is named.
+
+    Parameters
+    ----------
+    tables : Tables
+        As read, through the queries of a known export.
+    given : Given
+    missing : mapping of column (or "*") to words
+    positive : str or None
+        The target's word for converted.
+    horizon_days : int or None
+    names : mapping of table to file name or None
+        For messages.
+
+    Returns
+    -------
+    Project
+
+    Raises
+    ------
+    InputError
+        What the files lack, and what to name.
+    """
+    leads = tables.leads
+    facts = look_at(leads, missing=missing)
+    beside: dict[str, pd.DataFrame] = {
+        table: frame
+        for table in ("events", "outcomes", "cutoffs", "field_history")
+        if (frame := getattr(tables, table)) is not None
+    }
+    stamps = _lead_stamps(facts)
+    plain_guesses = guess_roles(leads, given, missing=missing, facts=facts)
+    created = next((guess.column for guess in plain_guesses if guess.role == "date"), None)
+    if not beside and not (given.target is None and created and "converted_at" in stamps):
+        return _flat(leads, plain_guesses, facts, positive=positive, missing=missing)
+    if "outcomes" not in beside and "converted_at" not in stamps:
+        msg = (
+            "Nothing says when leads converted, and rows in time need it. Give the file of conversions with --outcomes "
+            "(lead_id, converted_at), or a lead file with a date of it, such as 'Converted Date'."
+        )
+        raise InputError(msg)
+    if created is None and "cutoffs" not in beside:
+        msg = (
+            "Nothing says when leads came in, and rows in time begin there. Name the lead file's column with --date, "
+            "or give cutoffs of your own with --cutoffs."
+        )
+        raise InputError(msg)
+    lead_id = next((guess.column for guess in plain_guesses if guess.role == "id"), None)
+    if lead_id is None:
+        msg = "No column of the lead file was taken for its id, by which other tables name a lead. Name it with --id."
+        raise InputError(msg)
+    return _tables_project(
+        leads,
+        beside,
+        # When it converted says more than that it did.
+        replace(given, target=None, ignore=(*given.ignore, *([given.target] if given.target else []))),
+        facts=facts,
+        stamps=stamps,
+        lead_id=lead_id,
+        created=created,
+        missing=missing,
+        horizon_days=horizon_days,
+        names=names or {},
+    )
+
+
+def _flat(
+    leads: pd.DataFrame,
+    guesses: tuple[Guess, ...],
+    facts: Mapping[str, Facts],
+    *,
+    positive: str | None,
+    missing: Words,
+) -> Project:
+    guesses, derive = propose_derived(guesses, facts)
+    rules = tuple(propose_rules(leads, guesses, missing=missing))
+    target = next((guess.column for guess in guesses if guess.role == "target"), None)
+    if target is None:
+        return Project(guesses=guesses, rules=rules, derive=derive)
+    read = read_target(leads[target], positive=positive, missing=missing_words(missing, target), name=target)
+    return Project(
+        guesses=guesses,
+        rules=rules,
+        derive=derive,
+        positive=positive or read.positive[0],
+        base_rate=float(np.nanmean(read.y)),
+        target_sentence=read.sentence,
+    )
+
+
+def _lead_stamps(facts: Mapping[str, Facts]) -> dict[str, str]:
+    """Find the lead table's stamps: when it converted, was lost (by role), and entered stages (by event type)."""
+    found: dict[str, str] = {}
+    dates = {name: fact for name, fact in facts.items() if fact.is_date}
+    headers = {plain(name): name for name in dates}
+    for role, aliases in COLUMNS["leads"].items():
+        named = [headers[alias] for alias in aliases if alias in headers]
+        found |= dict.fromkeys([role], named[0]) if named else {}
+    for name in dates:
+        stage = stage_of(name)
+        if stage is None:
+            continue
+        if is_bought(stage):
+            found.setdefault("converted_at", name)
+        elif is_lost(stage):
+            found.setdefault("closed_lost_at", name)
+        else:
+            found.setdefault(f"entered {normalise_name(stage)}", name)
+    return found
+
+
+def _tables_project(
+    leads: pd.DataFrame,
+    beside: Mapping[str, pd.DataFrame],
+    given: Given,
+    *,
+    facts: Mapping[str, Facts],
+    stamps: Mapping[str, str],
+    lead_id: str,
+    created: str | None,
+    missing: Words,
+    horizon_days: int | None,
+    names: Mapping[str, str],
+) -> Project:
+    guessed, group = _guess_tables(leads, beside, facts, lead_id=lead_id, given=given, missing=missing, names=names)
+    outcomes = guessed.get("outcomes")
+    by_lead = {role: column for role, column in stamps.items() if role in COLUMNS["leads"]}
+    if outcomes is not None:
+        by_lead.pop("converted_at", None)
+    at = _converted_at(leads, beside.get("outcomes"), outcomes, column=by_lead.get("converted_at"), missing=missing)
+    answer = pd.Series(np.where(at < NEVER, "yes", "no"), dtype=object)
+    guesses = guess_roles(leads, replace(given, group=group), missing=missing, facts=facts, answer=answer)
+    if group and not given.group:
+        guesses = tuple(replace(g, reason="keeps leads together") if g.role == "group" else g for g in guesses)
+    stages = {kind: column for kind, column in stamps.items() if kind not in COLUMNS["leads"]}
+    history = _fields(beside.get("field_history"), guessed.get("field_history"))
+    guesses = tuple(
+        _in_time(guess, by_lead=by_lead, stages=stages, history=history, ignored=given.ignore) for guess in guesses
+    )
+    stages = {kind: column for kind, column in stages.items() if column not in given.ignore}
+    guesses, derive = propose_derived(guesses, facts)
+    created_at = np.full(len(leads), NEVER) if created is None else _stamps_of(leads, created, missing)
+    known = [*created_at[created_at < NEVER], *at[at < NEVER]]
+    horizon = propose_horizon(created_at, at, extracted_at=int(max(known)) if known else 0)
+    kinds = _kinds(beside.get("events"), guessed.get("events"), missing=missing)
+    window = FeaturePlan().windows_days[-1]
+    return Project(
+        guesses=guesses,
+        rules=(*propose_rules(leads, guesses, missing=missing), *propose_event_rules(kinds, days=window)),
+        derive=derive,
+        tables=guessed,
+        stages=stages,
+        families=_families(kinds),
+        horizon=horizon,
+        horizon_days=horizon_days,
+        notes=_notes(beside.get("outcomes"), outcomes, missing=missing),
+    )
+
+
+def _guess_tables(
+    leads: pd.DataFrame,
+    beside: Mapping[str, pd.DataFrame],
+    facts: Mapping[str, Facts],
+    *,
+    lead_id: str,
+    given: Given,
+    missing: Words,
+    names: Mapping[str, str],
+) -> tuple[dict[str, TableGuess], str | None]:
+    """Guess the other tables, and the lead table's column that they name accounts or people by, if they do."""
+    group = given.group or next(
+        (g.column for g in guess_roles(leads, given, missing=missing, facts=facts) if g.role == "group"), None
+    )
+    people = [name for name, fact in facts.items() if _is_email(fact)]
+    guessed: dict[str, TableGuess] = {}
+    for table, frame in beside.items():
+        # Only events and outcomes may belong to an account or a person; a cutoff and a field are a lead's own.
+        others = [group, *people] if table in {"events", "outcomes"} else []
+        keys = {name: leads[name] for name in dict.fromkeys([lead_id, *others]) if name}
+        guessed[table] = guess_table(frame, table, keys, name=names.get(table, table), missing=missing)
+    named = {g.lead_column for g in guessed.values() if "group" in g.columns}
+    if len(named) > 1 or (given.group and named - {given.group}):
+        msg = (
+            f"Events and outcomes name leads by different columns ({', '.join(repr(n[:40]) for n in sorted(named))}). "
+            "Give files that both name the lead's id, or the same account."
+        )
+        raise InputError(msg)
+    return guessed, next(iter(named), group)
+
+
+def _is_email(fact: Facts) -> bool:
+    return bool(fact.sample) and bool(np.mean([bool(EMAIL.fullmatch(text)) for text in fact.sample]) > 0.5)
+
+
+def _in_time(
+    guess: Guess, *, by_lead: Mapping[str, str], stages: Mapping[str, str], history: set[str], ignored: Sequence[str]
+) -> Guess:
+    """Say what a lead column is where rows are in time: what stands there today was not known at every cutoff."""
+    if guess.column in ignored:
+        return guess
+    for role in ("converted_at", "closed_lost_at"):
+        if by_lead.get(role) == guess.column:
+            return replace(guess, role=role, reason="by its name")
+    if guess.column in stages.values():
+        return replace(guess, role="stage", reason="when a stage was entered: an event")
+    if normalise_name(guess.column) in history and guess.role in {"fit", "behaviour", "outcome"}:
+        return replace(guess, role="fit", reason="as it was at each cutoff, by the field history")
+    words = {*words_of(guess.column)}
+    if guess.role == "behaviour" and not words & _FROM_THE_START:
+        return replace(guess, role="ignore", reason="as it stands today; events know what a lead did when")
+    if guess.role == "fit" and words & _TODAY:
+        return replace(guess, role="ignore", reason="as it stands today, not as it was at each cutoff")
+    return replace(guess, role="fit") if guess.role == "behaviour" else guess
+
+
+def _stamps_of(frame: pd.DataFrame, column: str, missing: Words) -> np.ndarray:
+    filled = read_texts(frame[column], missing=missing_words(missing, column)).notna().to_numpy()
+    return microseconds(parse_stamps(frame[column].where(filled), timezone="UTC", name=column).at)
+
+
+def _converted_at(
+    leads: pd.DataFrame,
+    frame: pd.DataFrame | None,
+    guess: TableGuess | None,
+    *,
+    column: str | None,
+    missing: Words,
+) -> np.ndarray:
+    """Give each lead's first conversion; NEVER where there is none."""
+    if frame is None or guess is None:
+        return _stamps_of(leads, str(column), missing)
+    by = join_keys(leads[guess.lead_column], missing=missing_words(missing, guess.lead_column))
+    codes, keys = pd.factorize(by)
+    won = read_conversions(
+        frame,
+        key=guess.columns.get("id") or guess.columns["group"],
+        converted_at=guess.columns["converted_at"],
+        keys=pd.Index(keys),
+        timezone="UTC",
+        missing=missing,
+    )
+    return np.append(won.first(len(keys)), NEVER)[codes]
+
+
+def _fields(frame: pd.DataFrame | None, guess: TableGuess | None) -> set[str]:
+    if frame is None or guess is None:
+        return set()
+    return {normalise_name(name) for name in frame[guess.columns["field"]].dropna().unique()}
+
+
+def _kinds(frame: pd.DataFrame | None, guess: TableGuess | None, *, missing: Words) -> list[str]:
+    """Give the event types that at least ten leads had, in alphabetical order."""
+    if frame is None or guess is None:
+        return []
+    kind = read_texts(frame[guess.columns["type"]], missing=missing_words(missing, guess.columns["type"]))
+    owner = frame[guess.columns.get("id") or guess.columns["group"]].reset_index(drop=True)
+    n_leads = owner.groupby(kind).nunique()
+    return sorted(str(name) for name in n_leads.index[n_leads >= MIN_TYPE_LEADS] if name != ANY_EVENT)
+
+
+def _families(kinds: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Put event types that say the same kind of thing together; a family of one says no more than its type."""
+    found: dict[str, list[str]] = {}
+    for kind in kinds:
+        words = {*words_of(kind)}
+        name = next((name for name, markers in FAMILIES if markers & words), None)
+        if name is not None:
+            found.setdefault(name, []).append(kind)
+    return {name: tuple(members) for name, members in sorted(found.items()) if len(members) > 1}
+
+
+def _notes(frame: pd.DataFrame | None, guess: TableGuess | None, *, missing: Words) -> tuple[str, ...]:
+    if frame is None or guess is None:
+        return ()
+    column = guess.columns.get("id") or guess.columns["group"]
+    n_each = join_keys(frame[column], missing=missing_words(missing, column)).value_counts()
+    share = float((n_each > 1).mean()) if len(n_each) else 0.0
+    if share <= REPEAT_SHARE:
+        return ()
+    return (
+        f"{share:.0%} of those who converted did so more than once. If your customers come back, set labels.repeat = "
+        "true; else the first conversion counts.",
+    )

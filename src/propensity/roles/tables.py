@@ -1,0 +1,171 @@
+"""The only place that guesses which columns of an event, outcome, cutoff or history table are which, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from propensity.asof import join_keys
+from propensity.errors import InputError
+from propensity.roles.columns import Facts, look
+from propensity.roles.exports import COLUMNS, LEAD_IDS, OWN_ID, PERSON_KEYS, plain
+from propensity.schema import missing_words, resolve_columns
+
+# A look at so many rows tells a column of stamps or of words; keys are looked at whole.
+LOOK_ROWS = 5000
+# More different words than this name things, not kinds of events.
+MAX_TYPES = 2000
+OPTIONAL = {"value": {"events"}, "recorded_at": {"events"}, "old_value": {"field_history"}}
+_STAMPS = {"occurred_at", "recorded_at", "converted_at", "cutoff", "valid_from"}
+_WHAT = {
+    "occurred_at": "when it happened",
+    "type": "what happened",
+    "value": "what it was worth",
+    "recorded_at": "when it was known",
+    "converted_at": "when the lead converted",
+    "cutoff": "as of when to look at a lead",
+    "field": "which field changed",
+    "valid_from": "from when on",
+    "old_value": "what it was before",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableGuess:
+    """What a table beside the leads is taken for.
+
+    Parameters
+    ----------
+    columns : dict of role to column
+        ``id`` or ``group``, and what the table needs, as the file writes them.
+    lead_column : str
+        The lead table's column that ``id`` or ``group`` names.
+    n_rows, n_matched : int
+        Rows, and those that belong to a lead of the lead table.
+    """
+
+    columns: Mapping[str, str]
+    lead_column: str
+    n_rows: int
+    n_matched: int
+
+
+def guess_table(
+    frame: pd.DataFrame,
+    table: str,
+    keys: Mapping[str, pd.Series],
+    *,
+    name: str,
+    missing: Mapping[str, Sequence[str | float]],
+) -> TableGuess:
+    """Guess the columns of one table.
+
+    Whose a record is, is told by values: the column whose keys are the leads'. The rest is told by names, and held
+    against the values.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As read.
+    table : str
+    keys : mapping of lead column to Series
+        Columns of the lead table by which records may name a lead, the id first.
+    name : str
+        The file, for messages.
+    missing : mapping of column (or "*") to words
+
+    Returns
+    -------
+    TableGuess
+
+    Raises
+    ------
+    InputError
+        No column names leads, or a column that the table needs is not found.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"contactId": [7, 9], "ts": ["2026-01-01 10:00", "2026-01-02 11:00"], "action": ["a", "b"]})
+    >>> guess = guess_table(log, "events", {"Lead": pd.Series(["7", "8"])}, name="log.csv", missing={})
+    >>> guess.columns, guess.n_matched
+    ({'id': 'contactId', 'occurred_at': 'ts', 'type': 'action'}, 1)
+    """
+    resolve_columns(frame.columns)
+    own, lead_column, matched = _key(frame, keys, name=name, missing=missing)
+    taken = {own}
+    columns = {"id" if lead_column == next(iter(keys)) else "group": own}
+    facts = {
+        str(column): look(frame[column].iloc[:LOOK_ROWS], name=str(column), missing=missing) for column in frame.columns
+    }
+    for role, aliases in COLUMNS[table].items():
+        found = _find(facts, role, aliases, taken=taken)
+        if found is None and table in OPTIONAL.get(role, ()):
+            continue
+        if found is None:
+            shown = ", ".join(str(column)[:40] for column in list(frame.columns)[:12])
+            msg = (
+                f"{name}: no column of it says {_WHAT.get(role, role)} (columns.{_section(table)}.{role}). "
+                f"It has: {shown}. Call it {aliases[0]!r}, or write the config by hand and name it there."
+            )
+            raise InputError(msg)
+        columns[role] = found
+        taken.add(found)
+    return TableGuess(columns=columns, lead_column=lead_column, n_rows=len(frame), n_matched=matched)
+
+
+def _section(table: str) -> str:
+    return {"events": "event", "outcomes": "outcome"}.get(table, table)
+
+
+def _key(
+    frame: pd.DataFrame, keys: Mapping[str, pd.Series], *, name: str, missing: Mapping[str, Sequence[str | float]]
+) -> tuple[str, str, int]:
+    """Find the column whose values are the leads' keys: it, the lead table's column, and how many rows match."""
+    headers = {plain(column): column for column in frame.columns}
+    best: tuple[float, int, str, str] | None = None
+    for lead_column, values in keys.items():
+        there = pd.Index(join_keys(values, missing=missing_words(missing, lead_column)).dropna().unique())
+        first = [alias for alias in (plain(lead_column),) if alias != OWN_ID]
+        for alias in dict.fromkeys((*first, *LEAD_IDS, *PERSON_KEYS, OWN_ID)):
+            if alias not in headers:
+                continue
+            column = str(headers[alias])
+            theirs = join_keys(frame[headers[alias]], missing=missing_words(missing, column))
+            n_matched = int((there.get_indexer(pd.Index(theirs.dropna())) >= 0).sum())
+            share = n_matched / max(int(theirs.notna().sum()), 1)
+            # Names come in order of how telling they are: a later one must match far better.
+            if n_matched and (best is None or share > 2 * best[0]):
+                best = (share, n_matched, column, lead_column)
+    if best is None:
+        msg = (
+            f"{name}: no column of it holds keys of leads ({', '.join(repr(column[:40]) for column in keys)} of the "
+            "lead file). Name the lead file's column with --id, or give files of the same leads."
+        )
+        raise InputError(msg)
+    return best[2], best[3], best[1]
+
+
+def _find(facts: Mapping[str, Facts], role: str, aliases: Sequence[str], *, taken: set[str]) -> str | None:
+    """Find a column by its name; what it holds must fit. The only one that fits does without a name."""
+    fitting = {name: fact for name, fact in facts.items() if name not in taken and _fits(fact, role)}
+    headers = {plain(name): name for name in fitting}
+    for alias in aliases:
+        if alias in headers:
+            return headers[alias]
+    if role in _STAMPS - {"recorded_at"} and len(fitting) == 1:
+        return next(iter(fitting))
+    return None
+
+
+def _fits(fact: Facts, role: str) -> bool:
+    if role in _STAMPS:
+        # A number under a stamp's name is an epoch.
+        return fact.is_date or (fact.is_number and len(fact.numbers) > 0 and bool(np.min(fact.numbers) >= 1e8))
+    if role == "value":
+        return fact.is_number
+    if role == "type":
+        return not fact.is_date and 0 < fact.n_levels <= MAX_TYPES
+    return True
