@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from propensity.features.countries import read_country
 from propensity.schema import missing_words, normalise_name, parse_number, read_texts, resolve_columns
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "range": ("number",),
     "title": ("seniority", "department"),
+    "country": ("code",),
     "email": ("domain", "given"),
     "presence": ("given",),
 }
@@ -100,7 +102,7 @@ def derive(
     leads : DataFrame, shape (n_leads, any)
         As given.
     kinds : mapping of column to kind
-        ``range``, ``title``, ``email`` or ``presence``. A column the frame lacks gives missing features.
+        ``range``, ``title``, ``email``, ``country`` or ``presence``. A column the frame lacks gives missing features.
     missing : mapping of column (or "*") to words
 
     Returns
@@ -227,6 +229,7 @@ def read_domain(text: str) -> str:
 
 _READERS: Mapping[str, Callable[[str], object]] = {
     "number": read_range,
+    "code": read_country,
     "seniority": read_seniority,
     "department": read_department,
     "domain": read_domain,

@@ -35,6 +35,7 @@ SCORE_PATH = (
     "schema",
     "features/__init__.py",
     "features/plan.py",
+    "features/countries.py",
     "features/fit.py",
     "encoding.py",
     "calibration.py",
