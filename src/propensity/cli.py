@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from propensity.training import TrainingRun
 
 DEFAULT_CONFIG = "propensity.toml"
+# What moves a lead less than these is shown as one sum.
+MAX_SHOWN = 15
 
 DESCRIPTION = """\
 Learn from past leads which new ones will buy.
@@ -814,11 +816,15 @@ def _print_explanation(answer: dict[str, Any], why: str) -> None:
         f"A typical nurture lead: {answer['reference_probability']:.1%}. "
         f"Who they are: {answer['fit_pp']:+.1f} points. What they did: {answer['behaviour_pp']:+.1f} points.\n"
     )
-    width = min(max(len(part["column"]) for part in answer["contributions"]), 40)
+    strongest, rest = answer["contributions"][:MAX_SHOWN], answer["contributions"][MAX_SHOWN:]
+    width = min(max(len(part["column"]) for part in strongest), 40)
     print(f"  {'':{width}} {'points':>8}  value")
-    for part in answer["contributions"]:
+    for part in strongest:
         value = f"{part['value']} (typical {part['typical']})"
         print(f"  {part['column'][:40]:{width}} {part['points']:>+8.2f}  {value}")
+    if rest:
+        points = sum(part["points"] for part in rest)
+        print(f"  {f'{len(rest)} other columns':{width}} {points:>+8.2f}  all of them: --json")
 
 
 @contextlib.contextmanager

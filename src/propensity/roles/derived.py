@@ -14,7 +14,7 @@ from propensity.roles.exports import plain
 
 # A kind is proposed where at least this share of a column's different values reads as it.
 MIN_SHARE = 0.9
-_BETWEEN = re.compile(r"\d\s*(?:-|\u2013|\u2014|to)\s*\S*\d|\d\s*\+|[<>]\s*\S*\d")
+_RANGE = re.compile(r"\d[a-z]*\s*(?:-|\u2013|\u2014|to)\s*\S*\d|\d[a-z]*\s*\+|[<>]\s*\S*\d")
 _TITLES = {"jobtitle", "title", "position", "role"}
 _COUNTRIES = {"country", "countryregion", "ipcountry", "billingcountry", "companycountry", "nation"}
 
@@ -56,7 +56,7 @@ def _kind(guess: Guess, fact: Facts) -> str:
         return "title"
     if name in _COUNTRIES:
         return "country"
-    ranges = [bool(_BETWEEN.search(text)) for text in fact.sample]
+    ranges = [bool(_RANGE.search(text)) for text in fact.sample]
     numbers = [bool(np.isfinite(fit.read_range(text))) for text in fact.sample]
     is_range = fact.n_levels > 2 and np.mean(numbers) >= MIN_SHARE and np.mean(ranges) >= MIN_SHARE / 2
     return "range" if is_range and guess.role == "fit" else ""

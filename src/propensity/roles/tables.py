@@ -101,7 +101,8 @@ def guess_table(
         str(column): look(frame[column].iloc[:LOOK_ROWS], name=str(column), missing=missing) for column in frame.columns
     }
     for role, aliases in COLUMNS[table].items():
-        found = _find(facts, role, aliases, taken=taken)
+        fitting = {name: fact for name, fact in facts.items() if name not in taken and _fits(fact, table, role)}
+        found = _find(fitting, role, aliases)
         if found is None and table in OPTIONAL.get(role, ()):
             continue
         if found is None:
@@ -148,9 +149,8 @@ def _key(
     return best[2], best[3], best[1]
 
 
-def _find(facts: Mapping[str, Facts], role: str, aliases: Sequence[str], *, taken: set[str]) -> str | None:
-    """Find a column by its name; what it holds must fit. The only one that fits does without a name."""
-    fitting = {name: fact for name, fact in facts.items() if name not in taken and _fits(fact, role)}
+def _find(fitting: Mapping[str, Facts], role: str, aliases: Sequence[str]) -> str | None:
+    """Find a column by its name among those whose values fit. The only one that fits does without a name."""
     headers = {plain(name): name for name in fitting}
     for alias in aliases:
         if alias in headers:
@@ -160,11 +160,11 @@ def _find(facts: Mapping[str, Facts], role: str, aliases: Sequence[str], *, take
     return None
 
 
-def _fits(fact: Facts, role: str) -> bool:
+def _fits(fact: Facts, table: str, role: str) -> bool:
     if role in _STAMPS:
         # A number under a stamp's name is an epoch.
         return fact.is_date or (fact.is_number and len(fact.numbers) > 0 and bool(np.min(fact.numbers) >= 1e8))
-    if role == "value":
+    if (table, role) == ("events", "value"):
         return fact.is_number
     if role == "type":
         return not fact.is_date and 0 < fact.n_levels <= MAX_TYPES
