@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from propensity.config import MISSING_WORDS, Config, Source, parse_config
+from propensity.labels import HorizonProposal
 from propensity.reporting import config_text
-from propensity.roles import Given, Guess, Project, guess_roles, propose_rules
+from propensity.roles import Given, Guess, Project, TableGuess, guess_roles, propose_rules
 from propensity.schema import normalise_name
 from propensity.synthetic import invent_leads
 
@@ -112,3 +114,35 @@ def test_each_guess_is_explained_beside_its_column() -> None:
     assert 'target = "Won"  # by its name' in lines
     assert '"Status",  # set aside below' in lines
     assert '"Status" = "outcome"  # its name says it is written after the fact (status)' in lines
+
+
+def test_a_project_of_tables_says_whose_records_are_and_how_long_to_wait() -> None:
+    project = Project(
+        guesses=(Guess(column="Lead", role="id", reason="by its name"), Guess(column="Born", role="date", reason="x")),
+        derive={"Job title": "title"},
+        tables={
+            "events": TableGuess(columns={"id": "who", "type": 'a "kind"'}, lead_column="Lead", n_rows=9, n_matched=9),
+            "outcomes": TableGuess(columns={"group": "firm"}, lead_column="Firm", n_rows=2, n_matched=1),
+        },
+        stages={"entered mql": 'Date entered "MQL"'},
+        families={"sales asked": ("demo", "call")},
+        horizon=HorizonProposal(days=60, share=0.93, n_conversions=120, follow_up_days=400.0),
+    )
+    sources = {
+        "leads": ("l.csv", ""),
+        "events": ("e.csv", "SELECT 'x' AS \"k\" FROM source"),
+        "outcomes": ("o.csv", ""),
+    }
+    text = config_text(project, sources=sources, is_ordered=False, missing_words=MISSING_WORDS)
+    config = parsed(text)
+    assert config.data.events == Source(path="e.csv", query=query)
+    assert (config.columns.event.id, config.columns.event.type) == ("who", 'a "kind"')
+    assert config.columns.outcome.group == "firm"
+    assert config.columns.stages == {"entered mql": 'Date entered "MQL"'}
+    assert config.features.families == {"sales asked": ("demo", "call")}
+    assert config.features.derive == {"Job title": "title"}
+    assert config.labels.horizon_days == 60
+    assert "within them 93% of conversions come" in text
+    own = config_text(replace(project, horizon_days=30), sources=sources, is_ordered=False, missing_words=MISSING_WORDS)
+    assert parsed(own).labels.horizon_days == 30
+    assert "you said so; proposed was 60 days" in own

@@ -42,6 +42,13 @@ def world(n_leads: int = 900, *, seed: int = 0) -> Tables:
     return Tables(leads=leads, events=log[log["occurred_at"] < END].reset_index(drop=True), outcomes=outcomes)
 
 
+def beside(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Events and outcomes, which this world always has."""
+    assert tables.events is not None
+    assert tables.outcomes is not None
+    return tables.events, tables.outcomes
+
+
 def config(**sections: Any) -> Config:
     settings = {
         "data": {"leads": "l.parquet", "events": "e.parquet", "outcomes": "o.parquet", **sections.pop("data", {})},
@@ -251,3 +258,87 @@ def test_a_query_reads_its_own_file_alone(tables: Tables, tmp_path: Path) -> Non
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(InputError, match=r"query over leads.parquet failed \(PermissionException\)"):
         read_tables(load_config(tmp_path / "mine.toml"))
+
+
+def test_dates_of_stages_are_events_at_training_and_at_scoring(tables: Tables) -> None:
+    """Leads whose table alone says what they did: when they asked for a demo."""
+    events, _ = beside(tables)
+    asked = events[events["event_type"] == "demo"].set_index("lead_id")["occurred_at"]
+    leads = tables.leads.assign(Asked=tables.leads["Lead"].map(asked))
+    only = {"columns": {"stages": {"entered demo": "Asked"}}, "data": {"extracted_at": END.isoformat()}}
+    settings = config(**only).model_dump()
+    settings["data"]["events"] = None
+    run_ = train(Tables(leads=leads, outcomes=tables.outcomes), parse_config(settings))
+    assert "entered demo days since" in run_.model.schema.names
+    assert run_.evaluation is not None
+    assert run_.evaluation.headline.metrics["auc"].value > 0.65
+    at = "2025-10-01T00:00:00+00:00"
+    some = leads.iloc[300:400]
+    known = some["Asked"] < at
+    scores = predict(some, model=run_.model, as_of=at)
+    hidden = predict(some.assign(Asked=some["Asked"].where(known)), model=run_.model, as_of=at)
+    pd.testing.assert_frame_equal(scores, hidden)
+    assert not known.all()
+    assert {*scores["scored_by"]} == {"model"}
+
+
+def test_stages_and_a_log_are_one_history(tables: Tables) -> None:
+    leads = tables.leads.assign(Called=tables.leads["Created"] + pd.Timedelta(days=3))
+    prepared = prepare_tables(
+        Tables(leads=leads, events=tables.events, outcomes=tables.outcomes),
+        config(columns={"stages": {"called": "Called"}}),
+    )
+    rows = prepared.examples.leads
+    age = rows["cutoff"] - rows["Created"]
+    np.testing.assert_array_equal(rows["called count 90d"], (age > "3D") & (age <= "93D"))
+    assert {"visit count 90d", "demo count 90d"} <= {*rows}
+
+
+def test_a_touch_is_scored_by_its_own_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lead table with a row a touch: each touch is as of its own cutoff and has values of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    whole = world(300)
+    rng = np.random.default_rng(1)
+    twice = pd.concat([whole.leads, whole.leads], ignore_index=True)
+    twice["Touched"] = twice["Created"] + pd.to_timedelta(rng.uniform(1, 40, len(twice)), unit="D")
+    twice["Mood"] = rng.choice(["good", "bad"], len(twice))
+    twice.to_parquet("touches.parquet")
+    events, outcomes = beside(whole)
+    events.to_parquet("events.parquet")
+    outcomes.to_csv("outcomes.csv", index=False)
+    Path("propensity.toml").write_text(
+        '[data]\nleads = "touches.parquet"\nevents = "events.parquet"\noutcomes = "outcomes.csv"\n'
+        '[columns]\nid = "Lead"\ndate = "Created"\ncutoff = "Touched"\nfit = ["Industry", "Mood"]\n'
+        "[labels]\nhorizon_days = 30\n[learner]\nmax_trees = 20\n[evaluation]\norigins = 1\n"
+    )
+    assert run(["train"]) == 0
+    assert run(["features", "-o", "rows.parquet"]) == 0
+    rows = pd.read_parquet("rows.parquet")
+    assert rows["Mood"].to_list() == twice["Mood"].to_list()
+    assert (rows["cutoff"] == twice["Touched"].dt.floor("us")).all()
+
+
+def test_the_sheet_reads_what_leads_did_where_there_is_no_model(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    tables.leads.to_csv("leads.csv", index=False)
+    events, outcomes = beside(tables)
+    events.to_parquet("events.parquet")
+    outcomes.to_csv("outcomes.csv", index=False)
+    Path("propensity.toml").write_text(
+        '[data]\nleads = "leads.csv"\nevents = "events.parquet"\noutcomes = "outcomes.csv"\n'
+        '[columns]\nid = "Lead"\ndate = "Created"\nfit = ["Industry"]\n'
+        '[[rules.points]]\nname = "asked"\ncolumn = "demo count 90d"\nop = ">="\nvalue = 1\npoints = 30\n'
+    )
+    at = "2025-11-01T00:00:00+00:00"
+    assert run(["score", "-o", "scores.csv", "--as-of", at]) == 0
+    scores = pd.read_csv("scores.csv").set_index("Lead")
+    log = events[events["event_type"] == "demo"].set_index("lead_id")["occurred_at"]
+    born = tables.leads.set_index("Lead")["Created"] <= at
+    asked = (log < at) & (log >= pd.Timestamp(at) - pd.Timedelta(days=90))
+    expected = 30.0 * asked.reindex(scores.index, fill_value=False)
+    pd.testing.assert_series_equal(scores["points"][born], expected[born], check_names=False)
+    assert {*scores["fallback_reason"][born]} == {"MODEL_MISSING"}
