@@ -128,11 +128,8 @@ def test_a_project_of_tables_says_whose_records_are_and_how_long_to_wait() -> No
         families={"sales asked": ("demo", "call")},
         horizon=HorizonProposal(days=60, share=0.93, n_conversions=120, follow_up_days=400.0),
     )
-    sources = {
-        "leads": ("l.csv", ""),
-        "events": ("e.csv", "SELECT 'x' AS \"k\" FROM source"),
-        "outcomes": ("o.csv", ""),
-    }
+    query = 'SELECT 1 AS "k" FROM source'
+    sources = {"leads": ("l.csv", ""), "events": ("e.csv", query), "outcomes": ("o.csv", "")}
     text = config_text(project, sources=sources, is_ordered=False, missing_words=MISSING_WORDS)
     config = parsed(text)
     assert config.data.events == Source(path="e.csv", query=query)
