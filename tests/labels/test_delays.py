@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from propensity.asof import NEVER
 from propensity.config import parse_config
+from propensity.errors import InputError
 from propensity.labels import first_immature, propose_horizon
 from propensity.labels.delays import DAY
 from propensity.training import prepare
@@ -95,3 +96,23 @@ def test_a_flat_file_is_cut_where_its_leads_are_too_young_and_it_is_said() -> No
     assert prepared.dropped == {"immature": 200}
     assert len(prepared.examples.y) == 1800
     assert prepared.said[0].startswith("200 leads since 2025-12-27 convert at 2.0%, older ones at ")
+
+
+def test_a_flat_file_that_says_when_it_was_exported_is_cut_by_the_horizon_instead() -> None:
+    """Leads of 100 days, exported at their end: with 30 days to convert and 2 to be told, days 0 to 67 are ripe."""
+    days = np.repeat(np.arange(100), 10)
+    frame = pd.DataFrame(
+        {
+            "id": range(1000),
+            "day": pd.Timestamp("2025-01-01 12:00") + pd.to_timedelta(days, unit="D"),
+            "x": np.arange(1000) % 7,
+            "won": np.where((np.arange(1000) % 3 == 0) & (days < 90), "yes", "no"),
+        }
+    )
+    settings = {"id": "id", "date": "day", "target": "won", "fit": ["x"]}
+    data = {"leads": "l.csv", "extracted_at": "2025-04-11T00:00:00Z"}
+    prepared = prepare(frame, parse_config({"data": data, "columns": settings, "labels": {"horizon_days": 30}}))
+    assert prepared.dropped == {"immature": 320}
+    assert prepared.said[0].startswith("320 leads came in less than 32 days before data.extracted_at")
+    with pytest.raises(InputError, match="no outcome is known yet"):
+        prepare(frame, parse_config({"data": data, "columns": settings, "labels": {"horizon_days": 700}}))

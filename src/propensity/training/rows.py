@@ -15,7 +15,7 @@ from propensity.asof import (
     read_stamps,
     to_stamps,
 )
-from propensity.config import Config
+from propensity.config import Config, DataConfig
 from propensity.errors import InputError
 from propensity.features import (
     FeaturePlan,
@@ -23,7 +23,7 @@ from propensity.features import (
     reading_plan,
     with_derived,
 )
-from propensity.labels import first_immature, read_target
+from propensity.labels import DAY, first_immature, read_target
 from propensity.rules import Rules, build_rules
 from propensity.schema import (
     Schema,
@@ -230,19 +230,38 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
 
 
 def _old_enough(y: np.ndarray, stamps: pd.Series | None, config: Config) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Say which leads have had time to convert, and what a person should know of the others."""
+    """Say which leads have had time to convert, and what a person should know of the others.
+
+    Where it is known when the file was exported, the horizon decides; else the newest leads are held against the older.
+    """
+    everyone = np.ones(len(y), dtype=bool)
     if stamps is None or config.evaluation.fold_column:
-        return np.ones(len(y), dtype=bool), ()
+        return everyone, ()
     at = microseconds(stamps)
+    end = extracted_at(config.data)
+    if end is not None:
+        days = config.labels.horizon_days + config.labels.ingest_lag_days
+        is_old = at + days * DAY <= end
+        if not is_old.any():
+            msg = (
+                f"Every lead came in less than {days} days before data.extracted_at, so no outcome is known yet. "
+                "Mend that instant, or wait less long (labels.horizon_days)."
+            )
+            raise InputError(msg)
+        said = (
+            f"{int((~is_old).sum()):,} leads came in less than {days} days before data.extracted_at, by which "
+            "labels.horizon_days and ingest_lag_days had not passed: their outcome is open, and they do not teach.",
+        )
+        return is_old, said if not is_old.all() else ()
     young = first_immature(y, at)
     if young is None:
-        return np.ones(len(y), dtype=bool), ()
+        return everyone, ()
     is_old = at < young
     since = to_stamps(np.array([young]))[0]
     return is_old, (
         f"{int((~is_old).sum()):,} leads since {since:%Y-%m-%d} convert at {y[~is_old].mean():.1%}, older ones at "
-        f"{y[is_old].mean():.1%}: they look too young to have converted, and do not teach. Give their outcome once it "
-        "is known, or leave it empty.",
+        f"{y[is_old].mean():.1%}: they look too young to have converted, and do not teach. If they are not, say when "
+        "the file was exported (data.extracted_at) and how long to wait (labels.horizon_days).",
     )
 
 
@@ -305,12 +324,19 @@ def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
     return folds
 
 
+def extracted_at(data: DataConfig) -> int | None:
+    """Give the instant up to which the files know, as configured; None where it is not."""
+    if data.extracted_at is None:
+        return None
+    written = pd.Series([data.extracted_at.isoformat()])
+    return int(microseconds(parse_stamps(written, timezone=data.timezone, name="data.extracted_at").at)[0])
+
+
 def _data_end(config: Config, stamps: pd.Series | None) -> str:
     """Give the instant up to which the data knows: as configured, else the newest stamp; empty without either."""
-    given = config.data.extracted_at
+    given = extracted_at(config.data)
     if given is not None:
-        written = pd.Series([given.isoformat()])
-        stamps = parse_stamps(written, timezone=config.data.timezone, name="data.extracted_at").at
+        stamps = to_stamps(np.array([given]))
     return "" if stamps is None else str(stamps.max().isoformat())
 
 
