@@ -60,7 +60,7 @@ def test_nothing_that_is_known_at_a_cutoff_says_more_than_the_true_probability(c
     known = {name: leads[name].astype(str) for name in ("Lead source", "Company size", "Lead status", "Annual revenue")}
     known["month"] = leads["Created"].str[:7]
     for kind in ("demo request", "sales call", "webinar attended", "unsubscribed"):
-        known[kind] = leads["Lead ID"].isin(recent.loc[recent["event_type"] == kind, "lead_id"])
+        known[kind] = leads["Lead ID"].isin(recent.loc[recent["event_type"] == kind, "lead_id"]).astype(str)
     for column in known.values():
         for value in column.unique():
             part = (column == value).to_numpy()
@@ -90,7 +90,7 @@ def test_an_export_at_an_earlier_day_is_what_the_tables_knew_by_then(crm: Crm, d
     leads = crm.leads[stamps(crm.leads["Created"]) < at].reset_index(drop=True)
     assert 0 < len(leads) < len(crm.leads)
     changing = ["Annual revenue", "Number of page visits", "Last activity date", "Lead status"]
-    changing += [name for name in leads if name.startswith("Date entered")]
+    changing += [str(name) for name in leads if str(name).startswith("Date entered")]
     pd.testing.assert_frame_equal(then.leads.drop(columns=changing), leads.drop(columns=changing))
     # Today's values, taken back to that day by the history.
     for field in ("Annual revenue", "Lead status"):
