@@ -25,11 +25,11 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@touch $(READY)
 
-demo: $(READY) ## train on the sample leads, score new ones, explain one
+demo: $(READY) ## train on the sample CRM, score its newest leads, explain one
 	@mkdir -p demo
 	$(BIN)/propensity train
-	$(BIN)/propensity score data/sample/new_leads.csv -o demo/scores.csv
-	$(BIN)/propensity explain data/sample/new_leads.csv --lead L03005 --plot demo/L03005.png
+	$(BIN)/propensity score data/sample/new_leads.csv -o demo/scores.csv --as-of 2026-06-25
+	$(BIN)/propensity explain data/sample/new_leads.csv --lead L01904 --as-of 2026-06-25 --plot demo/L01904.png
 	@echo && head -n 3 demo/scores.csv && echo && echo "Scores: demo/scores.csv. Plots and summary: models/reports/"
 
 test: $(READY) ## run the tests (the slow ones: make slow)

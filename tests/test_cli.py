@@ -23,9 +23,12 @@ import pytest
 from propensity.cli import run
 from propensity.registry import load_model
 from propensity.schema import partition
+from propensity.storage.configs import load_config, read_tables
 from propensity.storage.writing import holding
 from propensity.synthetic import invent_leads
+from propensity.training import prepare_tables
 
+REPOSITORY = Path(__file__).parents[1]
 EARLIER = "earlier scores\n"
 # The order that score files are read in by others.
 SCORE_COLUMNS = (
@@ -205,7 +208,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert [path.name for path in scratch.iterdir()] == []
     assert {path.name for path in folder.iterdir()} <= {
         *("leads.csv", "new_leads.csv", "leads.parquet", "scores.csv", "scores.parquet", "propensity.toml"),
-        *("plot.png", "bundle", "sample", "sealed"),
+        *("events.csv", "outcomes.csv", "field_history.csv", "plot.png", "bundle", "sample", "sealed"),
     }
 
 
@@ -213,7 +216,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_sample_init_train_score_explain_go_through_as_the_help_shows(here: Path) -> None:
-    assert tell("sample", ".").code == 0
+    assert tell("sample", ".", "--flat").code == 0
     few = pd.concat([read(here / "leads.csv")]).iloc[:500]
     (here / "leads.csv").write_bytes(csv_bytes(few))
     told = tell("init", "leads.csv", "--target", "Converted")
@@ -234,11 +237,36 @@ def test_sample_does_not_write_over_leads_of_the_users(here: Path) -> None:
     assert contents(here) == {"new_leads.csv": b"mine\n"}
 
 
-def test_sample_writes_the_same_leads_again(here: Path) -> None:
-    assert tell("sample", "sample").code == 0
+@pytest.mark.parametrize("flat", [[], ["--flat"]])
+def test_sample_writes_the_same_leads_again(here: Path, flat: list[str]) -> None:
+    assert tell("sample", "sample", *flat).code == 0
     before = contents(here)
-    assert tell("sample", "sample").code == 0
+    assert tell("sample", "sample", *flat).code == 0
     assert contents(here) == before
+
+
+def test_sample_writes_the_files_of_this_repository_byte_for_byte(here: Path) -> None:
+    assert tell("sample", ".").code == 0
+    assert contents(here) == contents(REPOSITORY / "data" / "sample")
+    assert sum(map(len, contents(here).values())) < 3e6
+
+
+def test_the_sample_has_enough_ripe_outcomes_for_everything_to_be_fitted() -> None:
+    config = load_config(REPOSITORY / "propensity.toml")
+    examples = prepare_tables(read_tables(config), config).examples
+    buyers = examples.leads["Lead ID"][examples.y == 1].nunique()
+    assert buyers > 200
+    assert 0.1 < np.average(examples.y, weights=examples.weight) < 0.2
+
+
+def test_the_sample_s_new_leads_are_young_and_have_not_bought(here: Path) -> None:
+    assert tell("sample", ".").code == 0
+    new, everyone, sold = (read(here / f"{name}.csv") for name in ("new_leads", "leads", "outcomes"))
+    young = everyone[
+        pd.to_datetime(everyone["Created"]) >= pd.Timestamp("2026-06-25", tz="UTC") - pd.Timedelta(days=90)
+    ]
+    assert new["Lead ID"].tolist() == young.loc[~young["Lead ID"].isin(sold["lead_id"]), "Lead ID"].tolist()
+    assert [*new] == [*everyone]
 
 
 def test_init_keeps_a_config_that_stands_there(project: Project, here: Path) -> None:

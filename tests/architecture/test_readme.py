@@ -24,7 +24,7 @@ def test_readme_commands_and_python_run_as_written(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # set_tracking_uri of the consumer's snippet is undone with it
     lines = [line for block in blocks("console") for line in block.splitlines() if line.startswith("propensity ")]
-    assert lines[0] == "propensity sample ."
+    assert lines[0] == "propensity sample . --flat"
     for line in lines:
         assert run(shlex.split(line)[1:]) == 0, line
     scored = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()

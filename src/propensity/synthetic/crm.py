@@ -17,6 +17,9 @@ START = pd.Timestamp("2025-01-01", tz="UTC")
 N_LEADS = 2000
 N_DAYS = 540
 DAY = pd.Timedelta(days=1)
+# Companies that decide slowly.
+LARGE = ("201-500", "501-1,000", "1,001-5,000", "10,000+")
+
 COLD, WARM, HOT, CLOSING = range(4)
 # Events a day, by state.
 _RATES = {
@@ -31,19 +34,22 @@ _RATES = {
     "sales call": (0.003, 0.008, 0.035, 0.09),
 }
 TYPES = tuple(_RATES)
-RATES = np.array([_RATES[name] for name in TYPES])
 _CALL = TYPES.index("sales call")
-# Attendance lists of webinars are loaded days later; all else is known within hours.
+# By whether sales work the lead, type and state: nobody calls a lead that is not worked.
+RATES = np.stack([[*_RATES.values()]] * 2)
+RATES[0, _CALL] = 0.0
+WORKED_SHARE, UNWORKED_FACTOR = 0.8, 0.35
+# Attendance lists of webinars are loaded days later (on average so many); all else is known the same day.
 _MEAN_DELAY = {"webinar attended": 4.0}
+_STAY = np.array([np.exp(-1 / _MEAN_DELAY[name]) if name in _MEAN_DELAY else 0.0 for name in TYPES])
 # Chances a day to move on.
 COLD_TO_WARM, WARM_TO_COLD, WARM_TO_HOT, HOT_TO_WARM = 0.004, 0.018, 0.016, 0.030
-CLOSING_TO_COLD = 0.008
-HOT_TO_CLOSING = 0.022
+HOT_TO_CLOSING, CLOSING_TO_COLD = 0.035, 0.006
+DRIFT_A_YEAR = 0.35
 # Small companies sign in weeks, large ones in months.
 CLOSE_FAST, CLOSE_SLOW = 1 / 9, 1 / 45
-WORKED_SHARE, UNWORKED_FACTOR = 0.8, 0.35
-DRIFT_A_YEAR = 0.35
 
+# How much more (or less) interested such leads come in, on a log scale.
 _TITLES = {
     "Marketing assistant": -0.3,
     "Sales specialist": -0.1,
@@ -57,7 +63,7 @@ _TITLES = {
 _INDUSTRIES = {"Software": 0.4, "Manufacturing": 0.2, "Retail": -0.2, "Health": 0.0, "Public sector": -0.6}
 _SIZES = {"1-10": -0.3, "11-50": 0.0, "51-200": 0.2, "201-500": 0.3, "501-1,000": 0.3, "1,001-5,000": 0.2, "10,000+": 0}
 _SIZE_CHANCES = (0.25, 0.25, 0.2, 0.12, 0.08, 0.07, 0.03)
-_LARGE = ("201-500", "501-1,000", "1,001-5,000", "10,000+")
+# What each source's leads did first, and their interest.
 _FIRST_TOUCH = {
     "Organic search": ("page visit", 0.2),
     "Referral": ("page visit", 0.7),
@@ -69,6 +75,11 @@ _FIRST_TOUCH = {
 _REVENUES = ("<$1M", "$1M-$10M", "$10M-$50M", "$50M+")
 _COUNTRIES = ("Slovenia", "SI", "Austria", "AT", "Germany", "Deutschland", "Italy", "Croatia", "USA", "United States")
 _FIRST = ("Ana", "Luka", "Maja", "Jan", "Eva", "Nik", "Sara", "Tim")
+# A lead becomes one so many days after it was known to have done one of these.
+_STAGES = {
+    "MQL": (1, ("pricing page visit", "content download", "webinar attended", "demo request")),
+    "SQL": (2, ("demo request",)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +89,10 @@ class Crm:
     Parameters
     ----------
     leads, events, outcomes, field_history : DataFrame
-        The tables as an export has them at `end`, stamps as text.
+        The tables as an export has them at `end`, stamps as text. The lead table says what is so at `end`; the field
+        history, when "Annual revenue" and "Lead status" changed.
     end : Timestamp
-        A midnight; nothing later is in the tables.
+        A midnight; nothing at or after it is in the tables.
     """
 
     leads: pd.DataFrame
@@ -89,6 +101,12 @@ class Crm:
     field_history: pd.DataFrame
     end: pd.Timestamp
     _truth: _Truth
+
+    @property
+    def new_leads(self) -> pd.DataFrame:
+        """The leads of the last 90 days that had not bought by the end."""
+        is_new = pd.DatetimeIndex(self.leads["Created"]) >= self.end - 90 * DAY
+        return self.leads[is_new & ~self.leads["Lead ID"].isin(self.outcomes["lead_id"])].reset_index(drop=True)
 
     def true_probability(self, lead: pd.Series, cutoff: pd.Series, *, horizon_days: int) -> np.ndarray:
         """Give the chance to buy in ``[cutoff, cutoff + horizon)``, given all that was recorded before the cutoff.
@@ -117,7 +135,7 @@ class Crm:
 
 @dataclass(frozen=True, kw_only=True)
 class _Truth:
-    """The world behind the tables, a row a lead.
+    """The world behind the tables, a row a lead, in order of creation.
 
     Parameters
     ----------
@@ -130,96 +148,61 @@ class _Truth:
     close : array of float, shape (n_leads,)
         Chance a day that a closing lead signs.
     who : DataFrame, shape (n_leads, any)
-        Columns that never change.
-    revenue, call_score : array, shape (n_leads,)
-        What sales write down of those who bought; None for a score nobody asked for.
-    bought : array of int, shape (n_leads,)
-        Day of the purchase, far in the future where there is none.
+        Columns as they were when the lead came in.
     events : DataFrame
         Columns ``lead``, ``day``, ``kind``, ``recorded`` (a day), and the stamps of both.
+    changes : DataFrame
+        What people wrote down later, in order of time: columns ``lead``, ``field``, ``old_value``, ``value``, ``at``.
     """
 
-    who: pd.DataFrame
-    revenue: np.ndarray
-    call_score: np.ndarray | None
-    bought: np.ndarray
-    bought_at: pd.Series
     created: np.ndarray
     start: np.ndarray
     speed: np.ndarray
     close: np.ndarray
+    who: pd.DataFrame
     events: pd.DataFrame
+    changes: pd.DataFrame
 
     def probability(self, row: np.ndarray, day: np.ndarray, *, horizon_days: int) -> np.ndarray:
         """Filter the hidden state up to each row's day, then look ahead."""
+        share = np.array([1 - WORKED_SHARE, WORKED_SHARE])
         belief = np.zeros((len(row), 2, 4))
-        belief[:, 1, :3] = WORKED_SHARE * self.start[row]
-        belief[:, 0, :3] = (1 - WORKED_SHARE) * self.start[row]
-        weight = self._log_likelihoods(row, day)
-        first = self.created[row]
-        for step in range(int((day - first).max(initial=0))):
-            there = np.flatnonzero(first + step < day)
-            seen = belief[there] * weight(there, step)
-            belief[there] = _move(seen, self._pace(row[there], first[there] + step), self.close[row[there]])[0]
+        belief[:, :, :CLOSING] = share[None, :, None] * self.start[row][:, None, :]
+        first, age = self.created[row], day - self.created[row]
+        seen = pd.DataFrame({"lead": row, "row": np.arange(len(row)), "cutoff": day}).merge(self.events, on="lead")
+        seen["step"] = seen["day"] - self.created[seen["lead"]]
+        # What brought a lead in, before its first whole day, says no more than its source does.
+        seen = seen[(seen["recorded"] < seen["cutoff"]) & (seen["step"] >= 0)].sort_values("step", kind="stable")
+        where, kind = seen["row"].to_numpy(), seen["kind"].to_numpy()
+        n_days = int(age.max(initial=0))
+        starts = np.searchsorted(seen["step"], np.arange(n_days + 1))
+        rates = RATES.transpose(1, 0, 2).reshape(len(TYPES), 8)
+        # What never happens in a state is as good as ruled out, and no infinity is multiplied by zero.
+        logs = np.log(np.maximum(rates, 1e-300))
+        for step in range(n_days):
+            there = np.flatnonzero(age > step)
+            counts = np.zeros((len(row), len(TYPES)))
+            np.add.at(counts, (where[starts[step] : starts[step + 1]], kind[starts[step] : starts[step + 1]]), 1)
+            # An event of that day may not be recorded yet: only what could have been seen counts as absent.
+            log_likelihood = counts[there] @ logs - recorded_share(age[there] - step) @ rates
+            likelihood = np.exp(log_likelihood).reshape(-1, 2, 4)
+            pace = hot_to_closing(self.speed[row[there]], first[there] + step)
+            moved = _move(belief[there] * likelihood, pace, self.close[row[there]])[0]
             # Those who had not bought are looked at, so what is left is all there is.
-            belief[there] /= belief[there].sum(axis=(1, 2), keepdims=True)
+            belief[there] = moved / moved.sum(axis=(1, 2), keepdims=True)
         bought = np.zeros(len(row))
         for step in range(horizon_days):
-            belief, signed = _move(belief, self._pace(row, day + step), self.close[row])
+            belief, signed = _move(belief, hot_to_closing(self.speed[row], day + step), self.close[row])
             bought += signed
         return bought
 
-    def _pace(self, row: np.ndarray, day: np.ndarray) -> np.ndarray:
-        return pace(self.speed[row], day)
-
-    def _log_likelihoods(self, row: np.ndarray, day: np.ndarray) -> _Likelihood:
-        place = pd.DataFrame({"lead": row, "row": np.arange(len(row)), "cutoff": day})
-        seen = place.merge(self.events, on="lead")
-        # What brought a lead in says no more than its source does.
-        seen = seen[(seen["recorded"] < seen["cutoff"]) & (seen["day"] >= self.created[seen["lead"]])]
-        step = seen["day"].to_numpy() - self.created[seen["lead"]]
-        return _Likelihood(
-            row=seen["row"].to_numpy(), step=step, kind=seen["kind"].to_numpy(), days=day - self.created[row]
-        )
-
-
-class _Likelihood:
-    """How likely what was seen of a lead on one of its days is, by worked and state."""
-
-    def __init__(self, *, row: np.ndarray, step: np.ndarray, kind: np.ndarray, days: np.ndarray) -> None:
-        order = np.argsort(step, kind="stable")
-        self._row, self._kind = row[order], kind[order]
-        self._starts = np.searchsorted(step[order], np.arange(int(days.max(initial=0)) + 2))
-        self._days = days
-
-    def __call__(self, there: np.ndarray, step: int) -> np.ndarray:
-        """Give likelihoods, shape (n_rows, 2, 4); a type's log of unseen days counts as empty."""
-        seen = slice(*self._starts[step : step + 2])
-        counts = np.zeros((len(self._days), len(TYPES)))
-        np.add.at(counts, (self._row[seen], self._kind[seen]), 1)
-        # An event of that day may not be recorded yet: only what could have been seen counts as absent.
-        share = recorded_share(self._days[there] - step)
-        by_worked = np.stack([_rates(worked=False), _rates(worked=True)])
-        rates = by_worked[None] * share[:, None, :, None]
-        with np.errstate(divide="ignore"):
-            logs = np.where(counts[there][:, None, :, None] > 0, np.log(rates), 0.0)
-        return np.asarray(np.exp((counts[there][:, None, :, None] * logs - rates).sum(axis=2)))
-
-
-def _rates(*, worked: bool) -> np.ndarray:
-    """Give events a day, shape (n_types, 4): nobody calls a lead that is not worked."""
-    return RATES if worked else np.where(np.arange(len(TYPES))[:, None] == _CALL, 0.0, RATES)
-
 
 def recorded_share(age: np.ndarray) -> np.ndarray:
-    """Give the share of events that are on record so many midnights later, shape (n, n_types)."""
-    late = np.array([_MEAN_DELAY.get(name, 0.0) for name in TYPES])
-    with np.errstate(divide="ignore"):
-        stay = np.where(late > 0, np.exp(-1 / np.maximum(late, 1e-9)), 0.0)
-    return np.asarray(1 - stay[None, :] ** np.maximum(age, 0)[:, None])
+    """Give the share of events that are on record so many midnights (1 or more) later, shape (n, n_types)."""
+    return np.asarray(1 - _STAY[None, :] ** age[:, None])
 
 
-def pace(speed: np.ndarray, day: np.ndarray) -> np.ndarray:
+def hot_to_closing(speed: np.ndarray, day: np.ndarray | int) -> np.ndarray:
     """Give the chance a day of a hot, worked lead to start closing; it drifts with the calendar."""
     return np.asarray(np.minimum(HOT_TO_CLOSING * np.exp(speed + DRIFT_A_YEAR * day / 365), 0.5))
 
@@ -237,7 +220,7 @@ def _move(belief: np.ndarray, hot: np.ndarray, close: np.ndarray) -> tuple[np.nd
 
 
 def invent_crm(*, seed: int = 0, n_leads: int = N_LEADS, n_days: int = N_DAYS, leak: bool = False) -> Crm:
-    """Invent a small CRM: leads, an activity log, outcomes, and the history of a field that sales fill in later.
+    """Invent a small CRM: leads, an activity log, outcomes, and the history of what people wrote down later.
 
     Parameters
     ----------
@@ -268,33 +251,23 @@ def invent_crm(*, seed: int = 0, n_leads: int = N_LEADS, n_days: int = N_DAYS, l
     who, interest, speed = _people(rng, came)
     start = np.exp(np.stack([np.zeros(n_leads), -0.4 + 0.8 * interest, -2.6 + 1.2 * interest], axis=1))
     start /= start.sum(axis=1, keepdims=True)
-    close = np.where(who["Company size"].isin(_LARGE), CLOSE_SLOW, CLOSE_FAST)
+    close = np.where(who["Company size"].isin(LARGE), CLOSE_SLOW, CLOSE_FAST)
+    # A year more than is exported: what a planted leak knows.
     lead, day, kind, bought = _live(rng, created, start, speed, close, n_days=n_days + 365)
     first = np.array([TYPES.index(_FIRST_TOUCH[name][0]) for name in who["Lead source"]])
     events = _recorded(
         rng,
-        pd.DataFrame(
-            {
-                "lead": np.r_[np.arange(n_leads), lead],
-                "day": np.r_[created - 1, day],
-                "kind": np.r_[first, kind],
-                "clock": np.r_[came % 1, rng.uniform(0.3, 0.9, len(lead))],
-            }
-        ),
+        lead=np.r_[np.arange(n_leads), lead],
+        day=np.r_[created - 1, day],
+        kind=np.r_[first, kind],
+        clock=np.r_[came % 1, rng.uniform(0.3, 0.9, len(lead))],
     )
-    won = bought < n_days + 365
-    truth = _Truth(
-        who=who,
-        revenue=np.where(rng.random(n_leads) < np.where(won, 0.9, 0.1), rng.choice([*_REVENUES], n_leads), ""),
-        call_score=np.round(5 + 2 * won + rng.normal(0, 0.7, n_leads), 1) if leak else None,
-        bought=bought,
-        bought_at=START + pd.to_timedelta(np.minimum(bought, 10**4) + rng.uniform(0.35, 0.75, n_leads), unit="D"),
-        created=created,
-        start=start,
-        speed=speed,
-        close=close,
-        events=events,
-    )
+    won = bought >= 0
+    bought_at = pd.Series(START + pd.to_timedelta(bought + rng.uniform(0.35, 0.75, n_leads), unit="D")).where(won)
+    changes = _written_down(rng, who, events, bought_at.dt.floor("s"))
+    if leak:
+        who["Call score"] = np.round(5 + 2 * won + rng.normal(0, 0.7, n_leads), 1)
+    truth = _Truth(created=created, start=start, speed=speed, close=close, who=who, events=events, changes=changes)
     return _export(truth, START + n_days * DAY)
 
 
@@ -308,18 +281,20 @@ def _people(rng: np.random.Generator, came: np.ndarray) -> tuple[pd.DataFrame, n
         for table, values in ((_TITLES, title), (_INDUSTRIES, industry), (_SIZES, size))
     )
     first = rng.choice(_FIRST, n)
-    account = rng.permutation(np.arange(n) // 2 * (rng.random(n) < 0.4) + (n + np.arange(n)))
-    has_mail = rng.random(n) > 0.1
+    domain = rng.choice(["@company.example", "@gmail.example", ""], n, p=[0.65, 0.25, 0.1])
+    # Two in five leads share their account with another one.
+    account = np.where(rng.random(n // 2 + 1)[np.arange(n) // 2] < 0.4, np.arange(n) // 2, n + np.arange(n))
     who = pd.DataFrame(
         {
             "Lead ID": [f"L{i:05d}" for i in range(1, n + 1)],
-            "Account": [f"A{i:05d}" for i in account],
+            "Account": [f"A{i:05d}" for i in rng.permutation(account)],
             "Created": _text(START + pd.to_timedelta(came, unit="D")),
             "First name": first,
-            "Email": np.where(has_mail, [f"{name.lower()}{i}@company.example" for i, name in enumerate(first)], ""),
+            "Email": [f"{first[i].lower()}{i}{domain[i]}" if domain[i] else "" for i in range(n)],
             "Job title": np.where(rng.random(n) > 0.08, title, ""),
             "Industry": industry,
             "Company size": size,
+            "Annual revenue": np.where(rng.random(n) < 0.1, rng.choice(_REVENUES, n), ""),
             "Country": rng.choice(_COUNTRIES, n),
             "Lead source": source,
         }
@@ -337,46 +312,61 @@ def _live(
     *,
     n_days: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Let every lead live day by day; give the lead, day and type of all events, and the day each lead bought."""
+    """Let every lead live day by day; give the lead, day and type of all events, and the day each bought (or -1)."""
     n = len(created)
     state = (rng.random((n, 1)) > np.cumsum(start, axis=1)).sum(axis=1)
-    worked = rng.random(n) < WORKED_SHARE
-    factor = np.where(worked, 1.0, UNWORKED_FACTOR)
-    bought = np.full(n, n_days)
+    worked = (rng.random(n) < WORKED_SHARE).astype(int)
+    bought = np.full(n, -1)
     log = []
     for day in range(n_days):
-        here = np.flatnonzero((created <= day) & (bought == n_days))
-        rates = RATES[:, state[here]].T
-        rates[:, _CALL] *= worked[here]
-        counts = rng.poisson(rates)
+        here = np.flatnonzero((created <= day) & (bought < 0))
+        now = state[here]
+        counts = rng.poisson(RATES[worked[here], :, now])
         at, kind = np.nonzero(counts)
         log.append(np.repeat(np.stack([here[at], np.full(len(at), day), kind]), counts[at, kind], axis=1))
-        leaving = pace(speed[here], np.full(len(here), day)) * factor[here]
-        sure = np.zeros(len(here))
-        up = np.choose(state[here], [sure + COLD_TO_WARM, sure + WARM_TO_HOT, leaving, close[here]])
-        down = np.choose(state[here], [sure, sure + WARM_TO_COLD, sure + HOT_TO_WARM, sure + CLOSING_TO_COLD])
+        leaving = hot_to_closing(speed[here], day) * np.array([UNWORKED_FACTOR, 1.0])[worked[here]]
+        up = np.choose(now, [COLD_TO_WARM, WARM_TO_HOT, leaving, close[here]])
+        down = np.array([0.0, WARM_TO_COLD, HOT_TO_WARM, CLOSING_TO_COLD])[now]
         chance = rng.random(len(here))
         is_up, is_down = chance < up, (chance >= up) & (chance < up + down)
-        bought[here[is_up & (state[here] == CLOSING)]] = day
-        lower = np.where(state[here] == CLOSING, COLD, state[here] - 1)
-        state[here] = np.where(is_up, np.minimum(state[here] + 1, CLOSING), np.where(is_down, lower, state[here]))
+        bought[here[is_up & (now == CLOSING)]] = day
+        below = np.array([COLD, COLD, WARM, COLD])[now]
+        state[here] = np.where(is_up, np.minimum(now + 1, CLOSING), np.where(is_down, below, now))
     lead, day_of, kind_of = np.concatenate(log, axis=1)
     return lead, day_of, kind_of, bought
 
 
-def _recorded(rng: np.random.Generator, events: pd.DataFrame) -> pd.DataFrame:
-    """Give each event its stamp, and when it was loaded: some types come days later, a few records come twice."""
-    late = np.array([_MEAN_DELAY.get(name, 0.0) for name in TYPES])[events["kind"]]
-    leave = np.where(late > 0, 1 - np.exp(-1 / np.maximum(late, 1e-9)), 1.0)
-    days = rng.geometric(leave) - 1
-    clock = np.where(days > 0, 0.25, np.minimum(events["clock"] + rng.uniform(0.001, 0.05, len(events)), 0.99999))
-    recorded = events["day"] + days
-    occurred_at = START + pd.to_timedelta(events["day"] + events["clock"], unit="D")
-    recorded_at = START + pd.to_timedelta(recorded + clock, unit="D")
-    table = events.assign(
-        recorded=recorded, occurred_at=occurred_at.dt.floor("s"), recorded_at=recorded_at.dt.floor("s")
-    )
+def _recorded(
+    rng: np.random.Generator, *, lead: np.ndarray, day: np.ndarray, kind: np.ndarray, clock: np.ndarray
+) -> pd.DataFrame:
+    """Give each event its stamp, and when it was loaded: some types come days later."""
+    days = rng.geometric(1 - _STAY[kind]) - 1
+    loaded = np.where(days > 0, 0.25, np.minimum(clock + rng.uniform(0.001, 0.05, len(clock)), 0.99999))
+    table = pd.DataFrame({"lead": lead, "day": day, "kind": kind, "recorded": day + days})
+    for name, at in (("occurred_at", day + clock), ("recorded_at", day + days + loaded)):
+        table[name] = (START + pd.to_timedelta(at, unit="D")).floor("s")
     return table.sort_values(["occurred_at", "lead"], kind="stable").reset_index(drop=True)
+
+
+def _written_down(
+    rng: np.random.Generator, who: pd.DataFrame, events: pd.DataFrame, bought_at: pd.Series
+) -> pd.DataFrame:
+    """Give what people wrote down of leads later: their status, and the revenue of most of those who bought."""
+    entered = pd.DataFrame(index=who.index)
+    for stage, (days, kinds) in _STAGES.items():
+        seen = events[events["kind"].isin([TYPES.index(name) for name in kinds])]
+        at = seen.groupby("lead")["recorded_at"].min().reindex(who.index) + days * DAY
+        # A customer is nobody's lead any more.
+        entered[stage] = at.where(~(at >= bought_at))
+    entered["Customer"] = bought_at
+    stages = entered.rename_axis("lead").reset_index().melt("lead", var_name="value", value_name="at").dropna()
+    stages = stages.sort_values(["lead", "at"], kind="stable")
+    stages["old_value"] = stages.groupby("lead")["value"].shift().fillna("Lead")
+    filled = np.flatnonzero(bought_at.notna() & (who["Annual revenue"] == "") & (rng.random(len(who)) < 0.9))
+    revenues = pd.DataFrame({"lead": filled, "at": bought_at.iloc[filled], "old_value": ""})
+    revenues["value"] = rng.choice(_REVENUES, len(filled))
+    changes = pd.concat([stages.assign(field="Lead status"), revenues.assign(field="Annual revenue")])
+    return changes.sort_values(["at", "lead", "field"], kind="stable").reset_index(drop=True)
 
 
 def _text(stamps: pd.Series | pd.DatetimeIndex) -> np.ndarray:
@@ -387,44 +377,42 @@ def _export(truth: _Truth, end: pd.Timestamp) -> Crm:
     """Write the tables as they are at a midnight; counters and statuses are today's, as exports have them."""
     last = (end - START) // DAY
     there = np.flatnonzero(truth.created - 1 < last)
-    ids = truth.who["Lead ID"].to_numpy()
     log = truth.events[truth.events["recorded"] < last]
-    won = truth.bought[there] < last
-    kinds = np.array(TYPES, dtype=object)[log["kind"]]
+    changes = truth.changes[truth.changes["at"] < end]
     leads = truth.who.iloc[there].reset_index(drop=True)
-    leads["Annual revenue"] = np.where(won | (truth.bought[there] > last + 365), truth.revenue[there], "")
-    visits = log.loc[kinds == "page visit", "lead"].value_counts()
+    ids = leads["Lead ID"].to_numpy()
+    visits = log.loc[log["kind"] == TYPES.index("page visit"), "lead"].value_counts()
     leads["Number of page visits"] = visits.reindex(there, fill_value=0).to_numpy()
-    newest = log.groupby("lead")["occurred_at"].max()
-    leads["Last activity date"] = pd.DatetimeIndex(newest.reindex(there)).strftime("%Y-%m-%d")
-    interest = log[np.isin(kinds, ["pricing page visit", "content download", "webinar attended", "demo request"])]
-    for stage, seen, days in (("MQL", interest, 1), ("SQL", log[kinds == "demo request"], 2)):
-        at = (seen.groupby("lead")["recorded_at"].min().reindex(there) + days * DAY).reset_index(drop=True)
-        leads[f'Date entered "{stage}"'] = at.where(at < end).dt.strftime("%Y-%m-%d").fillna("")
-    status = np.where(leads['Date entered "MQL"'] != "", "MQL", "Lead")
-    status = np.where(leads['Date entered "SQL"'] != "", "SQL", status)
-    leads["Lead status"] = np.where(won, "Customer", status)
-    if truth.call_score is not None:
-        leads["Call score"] = truth.call_score[there]
-    order = np.argsort(truth.bought_at.to_numpy()[there[won]], kind="stable")
-    buyers = there[won][order]
-    outcomes = pd.DataFrame({"lead_id": ids[buyers], "converted_at": _text(truth.bought_at[buyers])})
-    filled = buyers[truth.revenue[buyers] != ""]
-    history = pd.DataFrame(
-        {
-            "lead_id": ids[filled],
-            "field": "Annual revenue",
-            "old_value": "",
-            "value": truth.revenue[filled],
-            "valid_from": _text(truth.bought_at[filled]),
-        }
+    leads["Last activity date"] = log.groupby("lead")["occurred_at"].max().reindex(there).dt.strftime("%Y-%m-%d")
+    leads["Lead status"] = "Lead"
+    for field, of_field in changes.groupby("field"):
+        newest = of_field.groupby("lead")["value"].last()
+        leads.loc[newest.index, field] = newest
+    moved = changes[changes["field"] == "Lead status"]
+    for stage in (*_STAGES, "Customer"):
+        at = moved[moved["value"] == stage].set_index("lead")["at"].reindex(there)
+        leads[f'Date entered "{stage}"'] = at.dt.strftime("%Y-%m-%d").fillna("")
+    sold = moved[moved["value"] == "Customer"]
+    return Crm(
+        leads=leads,
+        events=pd.DataFrame(
+            {
+                "lead_id": ids[log["lead"]],
+                "occurred_at": _text(log["occurred_at"]),
+                "event_type": np.array(TYPES, dtype=object)[log["kind"]],
+                "recorded_at": _text(log["recorded_at"]),
+            }
+        ),
+        outcomes=pd.DataFrame({"lead_id": ids[sold["lead"]], "converted_at": _text(sold["at"])}),
+        field_history=pd.DataFrame(
+            {
+                "lead_id": ids[changes["lead"]],
+                "field": changes["field"].to_numpy(),
+                "old_value": changes["old_value"].to_numpy(),
+                "value": changes["value"].to_numpy(),
+                "valid_from": _text(changes["at"]),
+            }
+        ),
+        end=end,
+        _truth=truth,
     )
-    events = pd.DataFrame(
-        {
-            "lead_id": ids[log["lead"]],
-            "occurred_at": _text(log["occurred_at"]),
-            "event_type": kinds,
-            "recorded_at": _text(log["recorded_at"]),
-        }
-    )
-    return Crm(leads=leads, events=events, outcomes=outcomes, field_history=history, end=end, _truth=truth)
