@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import math
+import os
 import re
 import resource
 import shutil
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity.cli import run
+from propensity.features import with_derived
 from propensity.registry import load_model
 from propensity.schema import partition
 from propensity.storage.configs import load_config, read_tables
@@ -299,7 +301,8 @@ def test_train_json_is_one_object_with_the_agreed_keys(trained: tuple[Project, T
     assert Path(answer["model"]["path"]) == project.bundle
     assert answer["data"] == {"rows": 1000, "positives": 140, "base_rate": 0.14, "matured": 1000, "dropped": {}}
     assert {*answer["audit"][0]} == {"column", "role", "verdict", "evidence", "price"}
-    assert [entry["column"] for entry in answer["audit"]] == [*project.history.columns]
+    derived = ["Email domain", "Email given", "Job title seniority", "Job title department", "Country code"]
+    assert [entry["column"] for entry in answer["audit"]] == [*project.history.columns, *derived]
     figures = {"auc", "average_precision", "log_loss", "constant_log_loss", "brier", "ece", "lift_at_10"}
     for kind in ("time", "random", "rules"):
         assert figures <= {*answer["metrics"][kind]}
@@ -418,7 +421,8 @@ def test_contributions_add_up_to_the_log_odds_and_points_to_the_probability(proj
     answer = told.json
     model = load_model(project.bundle)
     assert model.learned is not None
-    (probability,) = model.learned.probability(partition(project.new.iloc[[row]], model.schema).read)
+    read = partition(with_derived(project.new.iloc[[row]], model.plan), model.schema).read
+    (probability,) = model.learned.probability(read)
     log_odds = math.log(probability / (1 - probability))
     parts = answer["contributions"]
     assert answer["reference_log_odds"] + sum(part["log_odds"] for part in parts) == pytest.approx(log_odds, abs=1e-9)
@@ -807,7 +811,7 @@ LEARNED: Mapping[str, Learned] = {
         ),
         dropped={},
         warns=(
-            "Country: every value is the same",
+            "Country code: every value is the same",
             "Newsletter: every value is missing",
             "Employees: 2 values that are not usable numbers",
         ),
@@ -1163,3 +1167,15 @@ def test_unreadable_dates_leave_the_day_unknown_and_score_all_the_same(project: 
     assert project.score(here / "leads.csv", here / "scores.csv").code == 0
     written = read(here / "scores.csv")
     assert (len(written), {*written["as_of"]}) == (len(leads), {""})
+
+
+def test_init_writes_the_config_of_this_repository_byte_for_byte(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    sample = Path("data") / "sample"
+    named = [part for name in ("events", "outcomes") for part in (f"--{name}", str(sample / f"{name}.csv"))]
+    named += ["--field-history", str(sample / "field_history.csv"), "--horizon", "90"]
+    assert tell("init", str(sample / "leads.csv"), *named, "-o", str(here / "propensity.toml")).code == 0
+    written = (here / "propensity.toml").read_text(encoding="utf-8")
+    # Paths are written relative to the config, which lies elsewhere here.
+    relative = os.path.relpath(sample, here)
+    assert written.replace(relative, sample.as_posix()) == (REPOSITORY / "propensity.toml").read_text(encoding="utf-8")

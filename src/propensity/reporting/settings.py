@@ -100,14 +100,22 @@ def _columns(project: Project, *, is_ordered: bool) -> list[str]:
         lines += _column_list(role, [*by_role.get(role, []), *(aside if role == "behaviour" else [])])
     lines += _column_list("ignore", by_role.get("ignore", []))
     counts = [guess.column for guess in project.guesses if guess.is_count and guess.role in {"fit", "behaviour"}]
-    lines.append(f"count = {_toml(counts)}  # never negative; a negative value is an error")
-    if project.stages:
-        lines.append(f"stages = {_table(project.stages)}  # lead columns that say when a stage was entered: events")
-    for table, guess_of_table in project.tables.items():
-        lines.append(f"{_SECTIONS[table]} = {_table(guess_of_table.columns)}")
+    if counts:
+        lines.append(f"count = {_toml(counts)}  # never negative; a negative value is an error")
+    lines += _beside(project)
     if aside:
         lines += ["", '[availability]  # "outcome" sets a column aside; "static" restores it']
         lines += [f'{_toml(guess.column)} = "outcome"  # {guess.reason}' for guess in aside]
+    return lines
+
+
+def _beside(project: Project) -> list[str]:
+    """Write what the columns of other tables are, and which of the lead table are events."""
+    lines = []
+    if project.stages:
+        lines.append(f"stages = {_table(project.stages)}  # lead columns that say when a stage was entered: events")
+    for table, guess in project.tables.items():
+        lines.append(f"{_SECTIONS[table]} = {_table(guess.columns)}")
     return lines
 
 

@@ -72,11 +72,10 @@ def _weekly(share: float, bands: Bands) -> float | None:
 def training_summary(run: TrainingRun) -> list[str]:
     """Word a training run for people, line by line."""
     data, evaluation, learned = run.data, run.evaluation, run.model.learned
-    rows = f"{data['rows']:,} with a known outcome"
-    if "leads" in data:
-        rows = f"{data['leads']:,}, seen at {data['rows']:,} cutoffs whose outcome has matured"
+    # A lead that is seen at several cutoffs is several rows.
+    unit = "rows" if "leads" in data else "leads"
     lines = [
-        f"Leads      {rows}, {data['positives']:,} converted ({data['base_rate']:.1%})",
+        f"Leads      {_counted(data)}",
         f"           {run.model.facts['target_means']}",
     ]
     if data["dropped"]:
@@ -84,16 +83,26 @@ def training_summary(run: TrainingRun) -> list[str]:
         lines.append(f"           not used: {counted}")
     if evaluation is not None and learned is not None:
         lines += ["", f"{HEADERS[evaluation.kind]}, then refitted on all rows."]
-        lines += _table(evaluation)
+        lines += _table(evaluation, unit=unit)
         lines += _learner_lines(run)
-        lines += ["", *band_lines(learned.bands, evaluation)]
+        lines += ["", *band_lines(learned.bands, evaluation, unit=unit)]
     lines += ["", VERDICTS[run.model.verdict]]
     if run.warnings:
         lines += ["", "Please note", *(f"  - {sentence}" for sentence in run.warnings)]
     return lines
 
 
-def _table(evaluation: Evaluation) -> list[str]:
+def _counted(data: Mapping[str, Any]) -> str:
+    rate = f"{data['base_rate']:.1%}"
+    if "leads" not in data:
+        return f"{data['rows']:,} with a known outcome, {data['positives']:,} converted ({rate})"
+    return (
+        f"{data['leads']:,}, seen at {data['rows']:,} cutoffs whose outcome has matured; a conversion followed "
+        f"{data['positives']:,} of them ({rate})"
+    )
+
+
+def _table(evaluation: Evaluation, *, unit: str) -> list[str]:
     test = evaluation.headline
     rows: list[tuple[str, Measured | None]] = [
         ("model", test),
@@ -102,7 +111,7 @@ def _table(evaluation: Evaluation) -> list[str]:
     ]
     lines = [
         "",
-        f"           Test leads {test.n_rows:,}, base rate {test.base_rate:.1%} "
+        f"           Test {unit} {test.n_rows:,}, base rate {test.base_rate:.1%} "
         f"(the past it learned from: {test.past_rate:.1%})",
         "",
         f"{'':26}{'AUC':>20}{'log loss':>10}{'constant':>10}{'calibration error':>19}{'lift in top 10 %':>18}",
@@ -137,15 +146,15 @@ def _learner_lines(run: TrainingRun) -> list[str]:
         "",
         f"Learner    {what}",
         f"           calibrated: {calibrator.slope:.2f} x margin {calibrator.intercept:+.2f}, from "
-        f"{calibrator.n_rows:,} out-of-fold leads",
+        f"{calibrator.n_rows:,} out-of-fold rows",
     ]
 
 
-def band_lines(bands: Bands, evaluation: Evaluation) -> list[str]:
+def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> list[str]:
     """Word the two thresholds, what they promise and what they held on the test leads."""
     held = {row["band"]: row for row in evaluation.bands().to_dict("records")}
     lines = ["Bands"]
-    for band, threshold, share, promise, verb, unit in (
+    for band, threshold, share, promise, verb, counted in (
         (SQL, bands.sql, bands.sql_share, bands.sql_promise, "convert", "leads"),
         (MQL, bands.mql, bands.mql_share, bands.mql_promise, "of all conversions are in MQL or SQL", "conversions"),
     ):
@@ -155,14 +164,14 @@ def band_lines(bands: Bands, evaluation: Evaluation) -> list[str]:
         stand = (
             f"certified (observed {promise.observed:.1%}, at least {promise.low:.1%})"
             if promise.certified
-            else f"NOT CERTIFIED (observed {promise.observed:.1%} on {promise.n_leads:,} {unit})"
+            else f"NOT CERTIFIED (observed {promise.observed:.1%} on {promise.n_leads:,} {counted})"
         )
         tested = held[band]
         found = f"{tested['rate']:.1%} ({tested['low']:.1%}-{tested['high']:.1%})" if tested["leads"] else "none"
         lines += [
             f"  {band}      probability >= {threshold:.4f}: about {volume} ({share:.1%})",
             f"           promise: {promise.rate:.0%} {verb} - {stand}",
-            f"           test leads, at the threshold set before them: {tested['leads']:,} leads, converted {found}",
+            f"           test {unit}, at the threshold set before them: {tested['leads']:,} {unit}, converted {found}",
         ]
     return lines
 
@@ -190,8 +199,7 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         "",
         "## Data",
         "",
-        f"- {facts['rows']} leads, {facts['positives']} converted ({facts['base_rate']:.1%}); target "
-        f"`{facts['target']}`: {facts['target_means']}.",
+        f"- {_counted(facts)}; target `{facts['target']}`: {facts['target_means']}.",
         f"- Data digest `{facts['data_digest'][:16]}`, config digest `{facts['config_digest'][:16]}`.",
         "",
         "## Features",

@@ -341,6 +341,7 @@ def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) ->
     source = json.dumps(config.digest_source(), sort_keys=True, default=str)
     y = prepared.examples.y
     return {
+        **_n_leads(prepared),
         "rows": len(y),
         "positives": int(y.sum()),
         "base_rate": round(float(y.mean()), 6),
@@ -356,11 +357,17 @@ def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) ->
     }
 
 
+def _n_leads(prepared: Prepared) -> dict[str, int]:
+    """Count the leads where they are not the rows: a lead is seen at several cutoffs."""
+    if prepared.schema.cutoff is None:
+        return {}
+    return {"leads": int(prepared.examples.leads[prepared.schema.id].nunique())}
+
+
 def _data(prepared: Prepared) -> dict[str, Any]:
-    y, cutoff = prepared.examples.y, prepared.schema.cutoff
-    snapshots = {} if cutoff is None else {"leads": int(prepared.examples.leads[prepared.schema.id].nunique())}
+    y = prepared.examples.y
     return {
-        **snapshots,
+        **_n_leads(prepared),
         "rows": len(y),
         "positives": int(y.sum()),
         "base_rate": float(y.mean()),
@@ -384,6 +391,7 @@ def _audit(prepared: Prepared, config: Config) -> tuple[Mapping[str, Any], ...]:
         for key in ("cutoff", "closed_lost_at", "converted_at", "date", "target", "group", "id")
     }
     roles = {normalise_name(name): key for key, name in keys.items() if name}
+    roles |= {normalise_name(name): "stage" for name in columns.stages.values()}
     entries = []
     for column in map(str, prepared.examples.leads.columns):
         name = normalise_name(column)
