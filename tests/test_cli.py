@@ -1016,7 +1016,7 @@ def test_the_leads_themselves_are_not_an_output(project: Project, here: Path) ->
     leads = csv_bytes(project.new)
     (here / "leads.csv").write_bytes(leads)
     told = project.score(here / "leads.csv", here / "leads.csv")
-    assert_refused(told, 2, "leads.csv holds the leads to score", "Name another output", leads=project.new)
+    assert_refused(told, 2, "leads.csv is one of the files that are read", "Name another output", leads=project.new)
     assert contents(here) == {"leads.csv": leads}
 
 
