@@ -131,14 +131,6 @@ def enrich(leads: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite registry nothing was written to: making one takes seconds, copying it none."""
-    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{database}").search_registered_models()
-    return database
-
-
 def make_project(
     folder: Path, registry: Path, *, history: pd.DataFrame, new: pd.DataFrame, given: tuple[str, ...] = ()
 ) -> Project:
