@@ -136,14 +136,6 @@ def enrich(leads: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite registry nothing was written to: making one takes seconds, copying it none."""
-    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{database}").search_registered_models()
-    return database
-
-
 def make_project(
     folder: Path, registry: Path, *, history: pd.DataFrame, new: pd.DataFrame, given: tuple[str, ...] = ()
 ) -> Project:
@@ -1048,7 +1040,7 @@ def test_the_leads_themselves_are_not_an_output(project: Project, here: Path) ->
     leads = csv_bytes(project.new)
     (here / "leads.csv").write_bytes(leads)
     told = project.score(here / "leads.csv", here / "leads.csv")
-    assert_refused(told, 2, "leads.csv holds the leads to score", "Name another output", leads=project.new)
+    assert_refused(told, 2, "leads.csv is one of the files that are read", "Name another output", leads=project.new)
     assert contents(here) == {"leads.csv": leads}
 
 

@@ -7,7 +7,8 @@ import contextlib
 import datetime as dt
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from propensity.config import Config
+    from propensity.features import ScoringRows
     from propensity.model import PropensityModel
     from propensity.registry import Store
     from propensity.roles import Project
@@ -409,9 +411,9 @@ def run_score(options: argparse.Namespace) -> None:
         config = _optional_config(options)
         _check_inputs_kept(output, options, config)
         model, fallback, why = _find_model(options, config)
-        leads, as_of = _rows_to_score(options, config, model)
+        rows, as_of = _rows_to_score(options, config, model)
         scores = score(
-            leads,
+            rows.frame,
             model=model,
             as_of=as_of,
             n_reasons=options.reasons,
@@ -421,6 +423,7 @@ def run_score(options: argparse.Namespace) -> None:
             check_degraded(scores)
         write_scores(scores.frame, output)
     summary = scores.summary()
+    summary["notes"] = {**rows.notes, **summary["notes"]}
     if options.json:
         print(json.dumps({**summary, "output": str(output), "model_version": model.version, "why_rules": why}))
     else:
@@ -444,7 +447,8 @@ def run_explain(options: argparse.Namespace) -> None:
         check_writable(plot)
     config = _optional_config(options)
     model, fallback, why = _find_model(options, config)
-    leads, as_of = _rows_to_score(options, config, model)
+    read, as_of = _rows_to_score(options, config, model)
+    leads = read.frame
     judged = judge(leads, model)
     found = [i for i, key in enumerate(read_ids(judged.rows.ids, missing=())) if key == options.lead.strip()]
     if not found:
@@ -519,35 +523,42 @@ def run_features(options: argparse.Namespace) -> None:
         if why:
             msg = f"Only a model knows its features. {why}"
             raise InputError(msg)
-        frame, as_of = _rows_to_score(options, config, model)
+        rows, as_of = _rows_to_score(options, config, model)
         # Only what the model and its sheet read: no other field of a lead belongs into a second file.
         wanted = {normalise_name(name) for name in (*expected_columns(model), model.schema.id, model.schema.cutoff)}
-        frame = frame[[name for name in frame.columns if normalise_name(name) in wanted]]
+        frame = rows.frame[[name for name in rows.frame.columns if normalise_name(name) in wanted]]
         write_rows(frame, output)
     print(f"{len(frame):,} rows of {len(model.schema.names)} features{f', as of {as_of}' if as_of else ''}")
+    _print_notes(rows.notes)
     print(f"Written: {output}")
 
 
 def _check_inputs_kept(output: Path, options: argparse.Namespace, config: Config | None) -> None:
     """Refuse an output that is one of the inputs."""
-    own = [config.data.leads, config.data.events] if config else []
+    data = config.data if config else None
+    own = [data.leads, data.events, data.outcomes, data.cutoffs, data.field_history] if data else []
     named = [options.leads, options.events, options.cutoffs, *(source.path for source in own if source)]
     for source in named:
         if source and output.exists() and Path(source).exists() and output.samefile(source):
-            msg = f"{output.name} holds the leads to score and would be lost. Name another output with -o."
+            msg = f"{output.name} is one of the files that are read and would be lost. Name another output with -o."
             raise InputError(msg)
 
 
 def _rows_to_score(
     options: argparse.Namespace, config: Config | None, model: PropensityModel
-) -> tuple[pd.DataFrame, str]:
+) -> tuple[ScoringRows, str]:
     """Read what is to be scored, feature rows where the model takes those, and the instant it is as of."""
-    from propensity.features import features_as_of
+    from propensity.features import ScoringRows, features_as_of
     from propensity.scoring import expected_columns, wants_features
     from propensity.storage.tables import read_table
 
     as_of = _as_of(options.as_of)
     named = getattr(options, "cutoffs", None)
+    if named and as_of:
+        msg = (
+            "--as-of and --cutoffs both say as of when to score: each lead at its own cutoff, or all at one. Give one."
+        )
+        raise InputError(msg)
     cutoffs = read_table(Path(named)) if named else None
     own = config.data.leads if config else None
     leads: pd.DataFrame | None = None
@@ -558,9 +569,10 @@ def _rows_to_score(
     elif cutoffs is None:
         msg = "Name the leads to score: propensity score LEADS -o scores.csv, or the cutoffs to score them at."
         raise InputError(msg)
-    at = None
+    at, notes = None, {}
     if cutoffs is not None:
         leads, at = _leads_at_cutoffs(leads, cutoffs, config, model)
+        notes = {"rows_without_a_cutoff_of_a_known_lead": int(at.isna().sum())} if at.isna().any() else {}
     assert leads is not None  # noqa: S101 - one of the three gave them
     if cutoffs is None and config is not None and config.columns.cutoff and not as_of:
         from propensity.asof import read_stamps
@@ -571,9 +583,9 @@ def _rows_to_score(
     if not options.events and not wants_features(leads, model):
         if at is not None and model.schema.cutoff is not None:
             leads = leads.assign(**{model.schema.cutoff: at})
-        return leads, as_of or _newest_date(leads, model, config)
+        return ScoringRows(frame=leads, notes=notes), as_of or _newest_date(leads, model, config)
     history = config.data.field_history if config else None
-    frame = features_as_of(
+    rows = features_as_of(
         leads,
         plan,
         events=_events_to_score(options, config, model),
@@ -582,7 +594,7 @@ def _rows_to_score(
         cutoffs=at,
         also=expected_columns(model),
     )
-    return frame, as_of
+    return replace(rows, notes={**notes, **rows.notes}), as_of
 
 
 def _events_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> pd.DataFrame | None:
@@ -605,27 +617,48 @@ def _events_to_score(options: argparse.Namespace, config: Config | None, model: 
 def _leads_at_cutoffs(
     leads: pd.DataFrame | None, cutoffs: pd.DataFrame, config: Config | None, model: PropensityModel
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Give one row a row of the cutoff file, in its order, with the lead's own columns beside it."""
+    """Give one row a row of the cutoff file, in its order, with the lead's own columns beside it.
+
+    A row of a lead that the lead file does not hold has no cutoff: nothing is known of it at any.
+    """
     import pandas as pd
 
     from propensity.asof import join_keys, read_stamps
     from propensity.config import CutoffColumns
-    from propensity.schema import find_column
+    from propensity.schema import Schema, find_column, normalise_name, partition
+    from propensity.scoring import expected_columns
 
     names = config.columns.cutoffs if config else CutoffColumns()
     where = {"timezone": model.plan.timezone, "missing": model.plan.missing}
     at = read_stamps(cutoffs, names.cutoff, key="columns.cutoffs.cutoff", **where).at  # type: ignore[arg-type]
+    if at.isna().all():
+        msg = (
+            f"Column {names.cutoff!r} of the cutoffs (columns.cutoffs.cutoff) holds no date. Give each lead its cutoff."
+        )
+        raise InputError(msg)
     ids = cutoffs[find_column(cutoffs, names.id, key="columns.cutoffs.id")].reset_index(drop=True)
     lead_id = model.schema.id or names.id
     if leads is None:
         return pd.DataFrame({lead_id: ids}), at
     own = find_column(leads, lead_id, key="columns.id")
+    here = {normalise_name(name) for name in leads.columns}
+    also = [name for name in expected_columns(model) if normalise_name(name) in here]
+    partition(
+        leads, Schema(columns=(), id=lead_id, missing=model.schema.missing), also=also
+    )  # refuses ids that conflict
     keys = join_keys(leads[own], missing=model.schema.missing)
     first = leads[~keys.duplicated().to_numpy() & keys.notna().to_numpy()].reset_index(drop=True)
     there = pd.Index(join_keys(first[own], missing=model.schema.missing))
     place = there.get_indexer(pd.Index(join_keys(ids, missing=model.schema.missing)))
     rows = first.reindex(place).reset_index(drop=True)
     rows[own] = ids
+    at = at.where(place >= 0)
+    if at.isna().all():
+        msg = (
+            "No row of the cutoffs has a cutoff of a lead in the lead file. Check which columns name the lead "
+            "(columns.cutoffs.id, columns.id)."
+        )
+        raise InputError(msg)
     return rows, at
 
 
@@ -806,9 +839,13 @@ def _print_scores(summary: dict[str, Any], output: Path, why: str) -> None:
         print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
     if summary["absent"]:
         print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
-    for name, n in summary["notes"].items():
-        print(f"  {name.replace('_', ' ')}: {n:,}")
+    _print_notes(summary["notes"])
     print(f"Written: {output}")
+
+
+def _print_notes(notes: Mapping[str, int]) -> None:
+    for name, n in notes.items():
+        print(f"  {name.replace('_', ' ')}: {n:,}")
 
 
 def _print_explanation(answer: dict[str, Any], why: str) -> None:

@@ -161,6 +161,17 @@ class ColumnsConfig(Section):
     field_history: FieldHistoryColumns = FieldHistoryColumns()
 
     @model_validator(mode="after")
+    def _accounts_are_named(self) -> "ColumnsConfig":
+        by_account = [name for name in ("event", "outcome") if getattr(self, name).group is not None]
+        if by_account and self.group is None:
+            msg = (
+                f"{' and '.join(f'{name}.group' for name in by_account)} says that records belong to accounts: name "
+                "the column of the lead table that holds each lead's account too (columns.group)"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _one_role_a_column(self) -> "ColumnsConfig":
         fit, used = [*map(_folded, self.fit)], [*map(_folded, (*self.fit, *self.behaviour))]
         both = [name for name in self.behaviour if _folded(name) in fit]

@@ -353,7 +353,7 @@ def predict(
             field_history=field_history,
             as_of=as_of,
             also=expected_columns(model),
-        )
+        ).frame
     if model is None and rules is None:
         msg = "predict needs a model or rules. Load one: propensity.load_model(...), or pass rules=..."
         raise InputError(msg)

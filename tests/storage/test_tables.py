@@ -268,7 +268,7 @@ def test_parquet_cut_short_is_refused(tmp_path: Path, share: float) -> None:
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no column"):
+    with pytest.raises(InputError, match="holds no Parquet file"):
         read_leads(tmp_path)
     (tmp_path / "README.txt").write_text("nothing here")
     with pytest.raises(InputError, match="is not readable Parquet"):

@@ -6,7 +6,7 @@ Instants are int64 microseconds since 1970, UTC. A record counts at a cutoff iff
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,11 @@ Words = Mapping[str, Sequence[str | float]]
 NEVER = int(np.iinfo(np.int64).max)
 # Beyond this no amount that anybody paid; sums of such stay exact.
 MAX_VALUE = 1e15
+# At least this share of named values must read as numbers.
+VALUE_SHARE = 0.99
+# No more than this share of records, later than all others by long, are strays: a year mistyped, a wrong clock.
+STRAY_SHARE = 0.01
+DAY = 24 * 3600 * 1_000_000
 # What the last three signs of an 18-character Salesforce id stand for: which of the first 15 are capitals.
 _CHECK = string.ascii_uppercase + "012345"
 
@@ -198,7 +203,7 @@ def read_stamps(frame: pd.DataFrame, name: str, *, key: str, timezone: str, miss
     if not pd.api.types.is_datetime64_any_dtype(series.dtype):
         filled = read_texts(series, missing=missing_words(missing, str(found))).notna().to_numpy()
         series = series.reset_index(drop=True).where(filled)
-    return parse_stamps(series, timezone=timezone, name=str(found))
+    return parse_stamps(series, timezone=timezone, name=str(found), key=key)
 
 
 def join_keys(ids: pd.Series, *, missing: Sequence[str]) -> pd.Series:
@@ -267,8 +272,9 @@ def read_events(
     Raises
     ------
     InputError
-        A column is absent, or its cells cannot be read.
+        There is no row, a column is absent, or its cells cannot be read.
     """
+    _refuse_empty(frame, "events", key="data.events, --events")
     owner = _codes(frame, find_column(frame, key, key="columns.event.id"), keys, missing=missing)
     where = {"timezone": timezone, "missing": missing}
     stamps = read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where)  # type: ignore[arg-type]
@@ -290,6 +296,14 @@ def read_events(
         value, lost = read_numbers(frame[value_column], missing=missing_words(missing, str(value_column)))
         value[np.abs(value) > MAX_VALUE] = np.nan
         notes["event_values_unreadable"] = lost
+        n_filled = lost + int(np.isfinite(value).sum())
+        # A column that is merely called "value" may hold anything; one that was named must hold numbers.
+        if columns.value and lost > (1 - VALUE_SHARE) * n_filled:
+            msg = (
+                f"Column {str(value_column)!r} (columns.event.value) must hold numbers: {lost:,} of {n_filled:,} "
+                "filled cells are none. Name another column, or take the line out."
+            )
+            raise InputError(msg)
     good = (owner >= 0) & (occurred != NEVER) & (kind >= 0)
     table = pd.DataFrame({"key": owner, "occurred": occurred, "kind": kind}, copy=False)
     if value is not None:
@@ -363,7 +377,14 @@ def joined(log: Events, other: Events) -> Events:
 
 
 def read_conversions(
-    frame: pd.DataFrame, *, key: str, converted_at: str, keys: pd.Index, timezone: str, missing: Words
+    frame: pd.DataFrame,
+    *,
+    key: str,
+    converted_at: str,
+    keys: pd.Index,
+    timezone: str,
+    missing: Words,
+    named_by: str = "columns.outcome",
 ) -> Conversions:
     """Read who converted when; rows without a stamp or of unknown leads are counted and left out.
 
@@ -376,13 +397,25 @@ def read_conversions(
         Join keys, all different.
     timezone : str
     missing : mapping of column (or "*") to words
+    named_by : str
+        The config section that names the columns, for messages.
+
+    Raises
+    ------
+    InputError
+        There is no row, a column is absent, or its cells are no stamps.
     """
-    owner = _codes(frame, find_column(frame, key, key="columns.outcome.id"), keys, missing=missing)
-    stamps = read_stamps(frame, converted_at, key="columns.outcome.converted_at", timezone=timezone, missing=missing)
+    _refuse_empty(frame, "outcomes", key="data.outcomes")
+    owner = _codes(frame, find_column(frame, key, key=f"{named_by}.id"), keys, missing=missing)
+    stamps = read_stamps(frame, converted_at, key=f"{named_by}.converted_at", timezone=timezone, missing=missing)
     at = microseconds(stamps.at)
     good = (owner >= 0) & (at != NEVER)
     table = pd.DataFrame({"key": owner[good], "at": at[good]}).drop_duplicates().sort_values(["key", "at"])
-    notes = {"outcomes_of_unknown_leads": int((owner < 0).sum()), "outcomes_twice": int(good.sum() - len(table))}
+    notes = {
+        "outcomes_of_unknown_leads": int((owner < 0).sum()),
+        "outcomes_without_time": int((at == NEVER).sum()),
+        "outcomes_twice": int(good.sum() - len(table)),
+    }
     return Conversions(
         key=table["key"].to_numpy(), at=table["at"].to_numpy(), notes={name: n for name, n in notes.items() if n}
     )
@@ -391,7 +424,14 @@ def read_conversions(
 def read_history(
     frame: pd.DataFrame, columns: HistoryNames, *, keys: pd.Index, timezone: str, missing: Words
 ) -> History:
-    """Read the history of mutable fields; records of unknown leads or without a stamp are counted and left out."""
+    """Read the history of mutable fields; records of unknown leads or without a stamp are counted and left out.
+
+    Raises
+    ------
+    InputError
+        There is no row, a column is absent, or its cells are no stamps.
+    """
+    _refuse_empty(frame, "field changes", key="data.field_history")
     owner = _codes(frame, find_column(frame, columns.id, key="columns.field_history.id"), keys, missing=missing)
     name = "columns.field_history.valid_from"
     at = microseconds(read_stamps(frame, columns.valid_from, key=name, timezone=timezone, missing=missing).at)
@@ -409,7 +449,10 @@ def read_history(
     good = (owner >= 0) & (at != NEVER)
     by_text = table["value"].map(str)
     table = table.assign(text=by_text)[good].sort_values(["key", "field", "at", "text"], kind="stable")
-    notes = {"field_changes_of_unknown_leads": int((owner < 0).sum())}
+    notes = {
+        "field_changes_of_unknown_leads": int((owner < 0).sum()),
+        "field_changes_without_time": int((at == NEVER).sum()),
+    }
     return History(
         frame=table.drop(columns="text").reset_index(drop=True), notes={name: n for name, n in notes.items() if n}
     )
@@ -458,15 +501,79 @@ def as_known(series: pd.Series, history: History, *, field: str, key: np.ndarray
     return pd.Series(result, dtype=object, name=series.name)
 
 
-def check_not_after(at: np.ndarray, extracted_at: int, *, what: str) -> None:
-    """Refuse records of the future: a wrong clock, zone or day-month order would teach nonsense.
+def _refuse_empty(frame: pd.DataFrame, what: str, *, key: str) -> None:
+    if len(frame) == 0:
+        msg = f"The table of {what} ({key}) has a header but no rows. Give it with rows, or take the line out."
+        raise InputError(msg)
+
+
+def newest_record(parts: Sequence[np.ndarray], *, quiet_days: int, next_step: str) -> int | None:
+    """Give the newest instant of all tables; None without any.
+
+    No clock is asked what the future is: strays are known by the silence before them. Fewer than 100 records are
+    too few to know any.
+
+    Parameters
+    ----------
+    parts : sequence of arrays of int64
+        One a table. NEVER is passed over.
+    quiet_days : int
+        Records that come after more than so many days without any do not say when the data ends, where they are at
+        most 1 % of all, or of one table alone.
+    next_step : str
+        What a person should do about such records.
 
     Raises
     ------
     InputError
-        Some are later than the data's end.
+        The newest records are such strays.
+
+    Examples
+    --------
+    >>> newest_record([np.arange(200) * DAY], quiet_days=30, next_step="") == 199 * DAY
+    True
+    >>> newest_record([np.arange(99) * DAY, np.array([900 * DAY])], quiet_days=30, next_step="Mend it.")
+    Traceback (most recent call last):
+    propensity.errors.InputError: 1 of 100 records are later than all others (1970-04-09) by 802 days or more. Mend it.
     """
-    n_later = int(((at > extracted_at) & (at != NEVER)).sum())
+    known = [part[part < NEVER] for part in parts]
+    at = np.concatenate(known)
+    if len(at) == 0:
+        return None
+    for before, later in _strays(known, at) if len(at) * STRAY_SHARE >= 1 else ():
+        if len(later) and later.min() - before > quiet_days * DAY:
+            msg = (
+                f"{len(later):,} of {len(at):,} records are later than all others "
+                f"({to_stamps(np.array([before]))[0]:%Y-%m-%d}) by {(later.min() - before) // DAY:,} days or more. "
+                f"{next_step}"
+            )
+            raise InputError(msg)
+    return int(at.max())
+
+
+def _strays(parts: Sequence[np.ndarray], at: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Give the records that could be strays, and the newest of all others: the newest few, and each table's own."""
+    n_newest = int(len(at) * STRAY_SHARE) + 1
+    newest = np.sort(np.partition(at, len(at) - n_newest)[len(at) - n_newest :])
+    widest = int(np.diff(newest).argmax())
+    yield newest[widest], newest[widest + 1 :]
+    for i, part in enumerate(parts):
+        others = [other.max() for j, other in enumerate(parts) if j != i and len(other)]
+        if others:
+            yield max(others), part[part > max(others)]
+
+
+def check_not_after(at: np.ndarray, extracted_at: int, *, what: str) -> None:
+    """Refuse records of the future: a wrong clock, zone or day-month order would teach nonsense.
+
+    A record of the last day may be a date alone, which is known at the next midnight.
+
+    Raises
+    ------
+    InputError
+        Some are more than a day later than the data's end.
+    """
+    n_later = int(((at > extracted_at + DAY) & (at != NEVER)).sum())
     if n_later:
         end = to_stamps(np.array([extracted_at]))[0].isoformat()
         msg = (

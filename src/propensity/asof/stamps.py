@@ -62,7 +62,7 @@ class Stamps:
         return None if self.at.isna().all() else self.at.max()
 
 
-def parse_stamps(series: pd.Series, *, timezone: str, name: str) -> Stamps:
+def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "") -> Stamps:
     """Read a column of stamps.
 
     Parameters
@@ -72,6 +72,8 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str) -> Stamps:
         Zone of stamps that name none.
     name : str
         The column, for messages.
+    key : str
+        The config key that names it, for messages: columns of two tables may be called the same.
 
     Returns
     -------
@@ -80,8 +82,8 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str) -> Stamps:
     Raises
     ------
     InputError
-        Naive and aware stamps are mixed, day and month cannot be told apart, epoch units are mixed,
-        or more than 1 % of the filled cells are no stamp.
+        Naive and aware stamps (epochs among them) are mixed, day and month cannot be told apart, epoch units are
+        mixed, or more than 1 % of the filled cells are no stamp.
 
     Examples
     --------
@@ -91,23 +93,25 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str) -> Stamps:
     Timestamp('2026-02-06 00:00:00+0000', tz='UTC')
     """
     series = series.reset_index(drop=True)
+    what = f"Column {name!r}" + (f" ({key})" if key else "")
     if isinstance(series.dtype, np.dtype | pd.DatetimeTZDtype) and series.dtype.kind == "M":
         plausible = series.where(series.dt.year.between(FIRST_YEAR, LAST_YEAR))
         at = pd.Series(_to_utc(plausible, timezone)).dt.tz_localize("UTC")
         n_filled = int(series.notna().sum())
     else:
-        at, n_filled = _parse_cells(series, timezone=timezone, name=name)
+        at, n_filled = _parse_cells(series, timezone=timezone, what=what)
     unread = n_filled - int(at.notna().sum())
     if unread > (1 - STAMP_SHARE) * n_filled:
         msg = (
-            f"Column {name!r} must hold dates: {unread} of {n_filled} filled cells are none. "
-            "Allowed: ISO dates and times, day.month.year, month/day/year, epoch seconds, milliseconds or microseconds."
+            f"{what} must hold dates: {unread} of {n_filled} filled cells are none. Allowed: ISO dates and times, "
+            "day.month.year, month/day/year, epoch seconds, milliseconds or microseconds, within the years "
+            f"{FIRST_YEAR} and {LAST_YEAR}. Leave a cell empty where there is no date."
         )
         raise InputError(msg)
     return Stamps(at=at, unread=unread)
 
 
-def _parse_cells(series: pd.Series, *, timezone: str, name: str) -> tuple[pd.Series, int]:
+def _parse_cells(series: pd.Series, *, timezone: str, what: str) -> tuple[pd.Series, int]:
     """Read every distinct cell once; give the instants and how many cells are filled."""
     if not pd.api.types.is_numeric_dtype(series.dtype):
         series = series.astype(object).map(str, na_action="ignore")
@@ -115,27 +119,28 @@ def _parse_cells(series: pd.Series, *, timezone: str, name: str) -> tuple[pd.Ser
     texts = [" ".join(str(value).split()).lower() for value in uniques]
     filled = np.array([text != "" for text in texts] + [False])
     table = np.full(len(filled), np.datetime64("NaT"), dtype="datetime64[us]")
-    table[filled] = _parse_texts([text for text in texts if text], timezone=timezone, name=name)
+    table[filled] = _parse_texts([text for text in texts if text], timezone=timezone, what=what)
     return pd.Series(table[codes]).dt.tz_localize("UTC"), int(filled[codes].sum())
 
 
-def _parse_texts(texts: Sequence[str], *, timezone: str, name: str) -> np.ndarray:
+def _parse_texts(texts: Sequence[str], *, timezone: str, what: str) -> np.ndarray:
     at = np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[us]")
     digits = [i for i, text in enumerate(texts) if _DIGITS.match(text)]
     if digits:
-        at[digits] = _parse_digits([texts[i] for i in digits], timezone=timezone, name=name)
+        at[digits] = _parse_digits([texts[i] for i in digits], timezone=timezone, what=what)
     parts = {i: found for i, text in enumerate(texts) if (found := _take_apart(text)) is not None}
     days = [i for i, found in parts.items() if found["hour"] is None]
     aware = [i for i, found in parts.items() if found["zone"] is not None]
     naive = [i for i, found in parts.items() if found["hour"] is not None and found["zone"] is None]
-    if aware and naive:
+    n_aware = len(aware) + (0 if _are_days([texts[i] for i in digits]) else len(digits))
+    if n_aware and naive:
         msg = (
-            f"Column {name!r} mixes stamps with and without a time zone ({len(aware)} and {len(naive)} different "
-            "ones). Write the zone on all of them or on none."
+            f"{what} mixes stamps with and without a time zone ({n_aware} and {len(naive)} different ones). "
+            "Write the zone on all of them or on none; an epoch has one."
         )
         raise InputError(msg)
     year_last = [i for i, found in parts.items() if "first" in found]
-    is_month_first = _is_month_first([texts[i] for i in year_last], [parts[i] for i in year_last], name=name)
+    is_month_first = _is_month_first([texts[i] for i in year_last], [parts[i] for i in year_last], what=what)
     written = {i: _iso(found, is_month_first=is_month_first) for i, found in parts.items()}
     one_day = pd.Timedelta(days=1)
     at[days] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in days]), **_ISO) + one_day, timezone)
@@ -171,32 +176,41 @@ def _iso(parts: Mapping[str, str | None], *, is_month_first: bool) -> str:
     return f"{date}T{hour:02d}:{parts['minute']}{zone}"
 
 
-def _is_month_first(texts: Sequence[str], parts: Sequence[Mapping[str, str | None]], *, name: str) -> bool:
+def _is_month_first(texts: Sequence[str], parts: Sequence[Mapping[str, str | None]], *, what: str) -> bool:
     day_first = any(int(str(found["first"])) > 12 for found in parts)
     month_first = any(int(str(found["second"])) > 12 for found in parts)
     dotted = all(_DOTTED.match(text) for text in texts)  # day.month.year is written with dots, always
     if day_first == month_first and not (dotted and not month_first):
         msg = (
-            f"Column {name!r} does not tell day from month ({'both orders occur' if day_first else 'no value above 12'}"
+            f"{what} does not tell day from month ({'both orders occur' if day_first else 'no value above 12'}"
             "). Export it as YYYY-MM-DD."
         )
         raise InputError(msg)
     return month_first
 
 
-def _parse_digits(texts: Sequence[str], *, timezone: str, name: str) -> np.ndarray:
+def _parse_digits(texts: Sequence[str], *, timezone: str, what: str) -> np.ndarray:
     numbers = np.array([float(text) for text in texts])
-    if ((numbers >= 19000101) & (numbers <= 22621231)).all():
+    if _are_days(texts):
         days = pd.to_datetime(pd.Series([text[:8] for text in texts]), format="%Y%m%d", errors="coerce")
         return _to_utc(days + pd.Timedelta(days=1), timezone)
-    units = [unit for low, high, unit in _EPOCH_UNITS if ((numbers >= low) & (numbers < high)).any()]
+    units = [(low, high, unit) for low, high, unit in _EPOCH_UNITS if ((numbers >= low) & (numbers < high)).any()]
     if len(units) != 1:
+        looks = ", ".join(unit for _, _, unit in units) or "none"
         msg = (
-            f"Column {name!r} holds numbers that are not one kind of epoch (looks like: {', '.join(units) or 'none'}). "
+            f"{what} holds numbers that are not one kind of epoch (looks like: {looks}). "
             "Give seconds, milliseconds or microseconds since 1970, one unit for the whole column."
         )
         raise InputError(msg)
-    return _to_utc(pd.to_datetime(pd.Series(numbers), unit=cast("Any", units[0]), errors="coerce"), "UTC")
+    low, high, unit = units[0]
+    # Zeros that stand for nothing, and dates without signs among epochs, are no stamps.
+    inside = pd.Series(numbers).where((numbers >= low) & (numbers < high))
+    return _to_utc(pd.to_datetime(inside, unit=cast("Any", unit), errors="coerce"), "UTC")
+
+
+def _are_days(texts: Sequence[str]) -> bool:
+    """Say whether numbers are dates without signs, such as 20260131."""
+    return all(19000101 <= float(text) <= 22621231 for text in texts)
 
 
 def _to_utc(stamps: pd.Series, timezone: str) -> np.ndarray:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from propensity.features.fit import derive, derived_names
     from propensity.features.frame import (
         LeadTables,
+        ScoringRows,
         choose_types,
         feature_frame,
         features_as_of,
@@ -28,6 +29,7 @@ _HOMES = {
     "CUTOFF": "plan",
     "FeaturePlan": "plan",
     "LeadTables": "frame",
+    "ScoringRows": "frame",
     "behaviour_features": "behaviour",
     "choose_types": "frame",
     "derive": "fit",
@@ -45,6 +47,7 @@ __all__ = [
     "CUTOFF",
     "FeaturePlan",
     "LeadTables",
+    "ScoringRows",
     "behaviour_features",
     "choose_types",
     "derive",

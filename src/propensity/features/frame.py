@@ -17,6 +17,7 @@ from propensity.asof import (
     join_keys,
     joined,
     microseconds,
+    newest_record,
     read_events,
     read_history,
     read_stages,
@@ -68,15 +69,31 @@ class LeadTables:
     history: History | None
     notes: Mapping[str, int]
 
-    def newest(self) -> int | None:
-        """Give the newest instant in the tables; None without any."""
-        parts = [self.created_at[self.created_at < NEVER]]
+    def known_at(self) -> list[np.ndarray]:
+        """Give when each record of each table was known."""
+        parts = [self.created_at]
         if self.events is not None:
             parts.append(self.events.known_at)
         if self.history is not None:
             parts.append(self.history.frame["at"].to_numpy())
-        at = np.concatenate(parts)
-        return int(at.max()) if len(at) else None
+        return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringRows:
+    """Feature rows of leads to be scored.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n_rows, n_columns)
+        In the order of the leads, ids as given. A row without an id, and one of a lead that did not exist yet, has
+        neither cutoff nor features.
+    notes : dict of str to int
+        Records of other tables that did not count, by reason.
+    """
+
+    frame: pd.DataFrame
+    notes: Mapping[str, int]
 
 
 def reading_plan(config: Config) -> FeaturePlan:
@@ -135,7 +152,7 @@ def read_lead_tables(
     rows = partition(leads, Schema(columns=(), id=lead_id, missing=ids), also=agree)
     keys = join_keys(rows.ids, missing=ids)
     kept = np.flatnonzero(keys.notna().to_numpy() & ~keys.duplicated().to_numpy())
-    kept = kept[np.argsort(keys.to_numpy(dtype=object)[kept].astype(str), kind="stable")]
+    kept = kept[np.argsort(keys.to_numpy(dtype=object)[kept], kind="stable")]
     table = leads.iloc[rows.position[kept]].reset_index(drop=True)
     names = keys.to_numpy(dtype=object)[kept]
     created = np.full(len(table), NEVER)
@@ -148,10 +165,14 @@ def read_lead_tables(
         accounts = join_keys(table[column], missing=missing_words(plan.missing, str(column)))
         owner, accounts_there = pd.factorize(accounts, sort=True)
         owners = pd.Index(accounts_there)
-    notes = {"missing_ids": rows.notes.get("missing_ids", 0), "identical_rows": rows.notes.get("identical_rows", 0)}
     if plan.has_events and events is None:
         msg = "The model was trained with events. Name them: --events FILE, or data.events."
         raise InputError(msg)
+    notes = {
+        "missing_ids": rows.notes.get("missing_ids", 0),
+        "identical_rows": rows.notes.get("identical_rows", 0),
+        "ids_written_in_two_ways": int((keys.notna() & keys.duplicated()).sum()),
+    }
     log = None
     if events is not None and plan.has_events:
         log = read_events(
@@ -289,7 +310,7 @@ def features_as_of(
     as_of: str = "",
     cutoffs: pd.Series | None = None,
     also: Sequence[str] = (),
-) -> pd.DataFrame:
+) -> ScoringRows:
     """Give the feature rows of leads to be scored, by the very code that made the training rows.
 
     Parameters
@@ -306,9 +327,7 @@ def features_as_of(
 
     Returns
     -------
-    DataFrame, shape (n_rows, n_columns)
-        In the order of `leads`, ids as given. A row without an id, and one of a lead that did not exist yet, has
-        neither cutoff nor features.
+    ScoringRows
 
     Raises
     ------
@@ -322,10 +341,13 @@ def features_as_of(
     if cutoffs is not None:
         cutoff = microseconds(cutoffs.reset_index(drop=True))
     else:
-        cutoff = np.full(len(leads), _instant(as_of, plan) if as_of else tables.newest() or NEVER)
+        cutoff = np.full(len(leads), _instant(as_of, plan) if as_of else _newest(tables, plan))
     if (cutoff == NEVER).all():
         msg = "Nothing says as of when to score: no stamp in the tables. Name it: --as-of 2026-10-01T00:00Z."
         raise InputError(msg)
+    notes = {name: n for name, n in tables.notes.items() if name not in {"missing_ids", "identical_rows"}}
+    if as_of and cutoffs is None and tables.events is not None:
+        notes["events_after_that_instant"] = int((tables.events.known_at >= cutoff.max()).sum())
     position = pd.Index(tables.names).get_indexer(pd.Index(keys))
     created = np.append(tables.created_at, NEVER)[position]
     is_born = (created <= cutoff) | (created == NEVER)
@@ -339,7 +361,18 @@ def features_as_of(
         given = leads[name].reset_index(drop=True)
         if name in frame and (name == column or (place < 0).any()):
             frame[name] = given if name == column else frame[name].astype(object).where(place >= 0, given)
-    return frame
+    return ScoringRows(frame=frame, notes={name: n for name, n in notes.items() if n})
+
+
+def _newest(tables: LeadTables, plan: FeaturePlan) -> int:
+    """Give the newest instant of tables to be scored; NEVER without any."""
+    newest = newest_record(
+        tables.known_at(),
+        # After so long a silence every window is empty.
+        quiet_days=plan.windows_days[-1],
+        next_step="Mend their dates, or name the instant to score as of: --as-of 2026-10-01T00:00Z.",
+    )
+    return NEVER if newest is None else newest
 
 
 def _instant(text: str, plan: FeaturePlan) -> int:

@@ -114,8 +114,8 @@ class Schema:
         return cls(columns=columns, id=values["id"], missing=tuple(values["missing"]), cutoff=values.get("cutoff"))
 
 
-def resolve_columns(frame_columns: Iterable[object]) -> dict[str, object]:
-    """Map normalised names to the frame's own.
+def resolve_columns(frame_columns: Iterable[object], *, source: str = "the file") -> dict[str, object]:
+    """Map normalised names to the frame's own; `source` is what errors call the file.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def resolve_columns(frame_columns: Iterable[object]) -> dict[str, object]:
         found[key] = name
     if twice:
         msg = (
-            f"Column names must differ by more than case and spaces; twice in the file: "
+            f"Column names must differ by more than case and spaces; twice in {source}: "
             f"{', '.join(sorted(twice)[:5])}. Rename or remove one of each."
         )
         raise InputError(msg)

@@ -111,6 +111,8 @@ def partition(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) 
         if column.is_count and column.kind == "number":
             negative |= values[column.name].to_numpy() < 0
     is_long = too_long(raw)
+    if schema.id is not None:
+        is_long |= too_long(leads[[find_column(leads, schema.id, key="columns.id")]])
     fault[negative | is_long] = "INVALID_ROW"
     notes = {"unusable_numbers": n_lost, "negative_counts": int(negative.sum()), "too_long": int(is_long.sum())}
     keep = np.ones(len(leads), dtype=bool)
@@ -175,7 +177,7 @@ def validate(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) -
                     f"{column.name!r} is declared a count, but {len(bad)} rows are negative (first data rows {where}). "
                     "Mend them, or take it out of columns.count."
                 )
-    long = np.flatnonzero(too_long(rows.raw))
+    long = np.flatnonzero(too_long(rows.raw) | too_long(rows.ids.to_frame()))
     if len(long):
         where = ", ".join(str(rows.position[i] + 1) for i in long[:5])
         problems.append(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from propensity.errors import InputError
-from propensity.schema import Tables
+from propensity.schema import Tables, resolve_columns
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_BYTES = 4 * 2**30
@@ -56,10 +56,11 @@ def read_leads(path: Path) -> Tables:
     """
     try:
         if path.is_dir():
+            _check_parts(path)
             return Tables(leads=_read_parquet(path), source=path.name)
         content = path.read_bytes()
     except FileNotFoundError as error:
-        msg = f"{path} does not exist. Name a CSV or Parquet file of leads."
+        msg = f"{path} does not exist. Name a CSV or Parquet file, or a folder of Parquet."
         raise InputError(msg) from error
     except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
         msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
@@ -93,10 +94,16 @@ def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
         The file cannot be read, or the query fails.
     """
     if not query:
-        return read_leads(path).leads
+        frame = read_leads(path).leads
+        resolve_columns(frame.columns, source=path.name)
+        return frame
     import duckdb
 
     is_parquet = path.is_dir() or _starts_with(path, b"PAR1")
+    if path.is_dir():
+        _check_parts(path)
+    elif is_parquet:
+        _names_in(path, what=path.name)
     source = None if is_parquet else read_leads(path).leads
     try:
         with duckdb.connect(":memory:", config={"temp_directory": ""}) as connection:
@@ -118,16 +125,64 @@ def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
                 raise InputError(msg)
             frame = connection.execute(query).df()
     except duckdb.Error as error:
-        # The rest of a message may quote cells; its first line names the column or the syntax at fault.
-        first = (
-            str(error).splitlines()[0][:300]
-            if isinstance(error, duckdb.BinderException | duckdb.ParserException)
-            else ""
-        )
-        msg = f"The query over {path.name} failed ({type(error).__name__}). {first} Try it in DuckDB over that file."
+        msg = f"The query over {path.name} failed ({type(error).__name__}). {_advice(error)}"
+        raise InputError(msg) from error
+    except UnicodeEncodeError as error:
+        msg = f"The query over {path.name} holds a character that is none. Write it again."
         raise InputError(msg) from error
     frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    resolve_columns(frame.columns, source=f"what the query over {path.name} gives")
     return frame
+
+
+def _advice(error: Exception) -> str:
+    """Say what to do about a query that failed, without a cell that its message may quote."""
+    import duckdb
+
+    if isinstance(error, duckdb.PermissionException):
+        return "It may read the table source and nothing else: no other file, no setting."
+    if isinstance(error, duckdb.BinderException | duckdb.ParserException | duckdb.CatalogException):
+        # The first line names the column, the table or the syntax at fault.
+        return f"{str(error).splitlines()[0][:300]} Its one table is called source."
+    if isinstance(error, duckdb.ConversionException):
+        return "A cell is not of the type it is cast to. Use TRY_CAST, which gives NULL for such a cell."
+    return "Try it in DuckDB over that file, as the table source; where it fails there too, write the file again."
+
+
+def _check_parts(folder: Path) -> None:
+    """Refuse a folder of which one file is not Parquet, or has other columns than the rest.
+
+    Raises
+    ------
+    InputError
+        It names the file.
+    """
+    hidden = ("_", ".")  # what tools leave beside the parts: _SUCCESS, .crc
+    inside = sorted(path for path in folder.rglob("*") if path.is_file())
+    parts = [path for path in inside if not any(p.startswith(hidden) for p in path.relative_to(folder).parts)]
+    if not parts:
+        msg = f"{folder.name} holds no Parquet file. Name a folder of Parquet, or one file."
+        raise InputError(msg)
+    names = [_names_in(part, what=f"{part.relative_to(folder)} in {folder.name}") for part in parts]
+    other = next((part for part, found in zip(parts, names, strict=True) if found != names[0]), None)
+    if other is not None:
+        msg = (
+            f"{other.relative_to(folder)} in {folder.name} has other columns than {parts[0].relative_to(folder)}. "
+            "Write all parts with the same columns."
+        )
+        raise InputError(msg)
+
+
+def _names_in(path: Path, *, what: str) -> frozenset[str]:
+    """Give the names of a Parquet file's columns from its footer."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return frozenset(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        msg = f"{what} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
+        raise InputError(msg) from error
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:

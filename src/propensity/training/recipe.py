@@ -327,7 +327,7 @@ def _rules_run(prepared: Prepared, config: Config) -> TrainingRun:
         evaluation=None,
         audit=audit,
         data=_data(prepared),
-        warnings=(sentence,),
+        warnings=(sentence, *prepared.said),
         sample=np.empty((0, len(prepared.schema.columns))),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from propensity.asof import (
     check_not_after,
     join_keys,
     microseconds,
+    newest_record,
     parse_stamps,
     read_conversions,
     read_stamps,
@@ -37,6 +39,7 @@ from propensity.schema import (
     content_digest,
     find_column,
     missing_words,
+    normalise_name,
     validate,
 )
 from propensity.training.rows import Examples, Prepared, groups_of, infer_features, leads_per_week
@@ -44,6 +47,27 @@ from propensity.training.rows import Examples, Prepared, groups_of, infer_featur
 # Fewer different cutoffs cannot be cut into a past and five blocks.
 MIN_CUTOFFS_IN_TIME = 3
 DAY = 24 * 3600 * 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """(lead, cutoff) pairs that a user chose, once each.
+
+    Parameters
+    ----------
+    lead : array of int, shape (n_pairs,)
+        Position in the lead table.
+    cutoff : array of int64, shape (n_pairs,)
+    row : array of int, shape (n_pairs,)
+        Where the pair stands in its table.
+    notes : dict of str to int
+        Rows of that table left out, by reason.
+    """
+
+    lead: np.ndarray
+    cutoff: np.ndarray
+    row: np.ndarray
+    notes: Mapping[str, int]
 
 
 def prepare_tables(tables: Tables, config: Config) -> Prepared:
@@ -56,12 +80,25 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     """
     columns, labels, words = config.columns, config.labels, config.data.missing
     plan = reading_plan(config)
+    if len(tables.leads) == 0:
+        msg = f"{tables.source} (data.leads) has a header but no rows. Give leads whose outcome is known."
+        raise InputError(msg)
     # A lead table with a cutoff of its own has a row a touch, and each touch its own values.
     touches = tables.leads if columns.cutoff else None
     leads = tables.leads if touches is None else _one_a_lead(tables.leads, plan, config)
     asked = [*columns.fit, *columns.behaviour, *(rule.column for rule in config.rules.points)]
     also = [name for name in (*asked, columns.date, columns.group, columns.converted_at) if name]
     read = read_lead_tables(leads, plan, events=tables.events, field_history=tables.field_history, also=also)
+    if len(read.names) == 0:
+        msg = f"No lead has an id: column {plan.id!r} (columns.id) is empty in every row. Name another."
+        raise InputError(msg)
+    if read.history is not None and not {*read.history.frame["field"]} & {*map(normalise_name, leads.columns)}:
+        msg = (
+            "No change in the field history is of a column of the leads"
+            f"{_in_brackets(_counted(read.history.notes, 'field'))}. Check which columns name the lead, the field and "
+            "the time (columns.field_history)."
+        )
+        raise InputError(msg)
     conversions = _conversions(tables, read, config)
     chosen = _chosen(tables.cutoffs if touches is None else touches, read, config)
     extracted_at = _extracted_at(read, conversions, config)
@@ -72,6 +109,10 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     own = None if touches is None or chosen is None else _touches_of(touches, rows, chosen)
     frame = feature_frame(read, plan, lead=rows.lead, cutoff=rows.cutoff, given=own)
     schema, notes = infer_features(frame, plan, config)
+    # Bad cells are refused where a person finds them: by row of the lead file, not of what was made of it.
+    there = {normalise_name(name) for name in tables.leads.columns}
+    raw = tuple(column for column in schema.columns if normalise_name(column.name) in there)
+    validate(tables.leads, replace(schema, columns=raw, cutoff=columns.cutoff))
     schema = replace(schema, cutoff=CUTOFF)
     rules = build_rules(config.rules, missing=words, schema=schema)
     valid = validate(frame, schema)
@@ -91,12 +132,13 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         weight=None if (weight == 1).all() else weight,
         is_apart=not labels.repeat,
     )
+    counts = {**read.notes, **conversions.notes, **(chosen.notes if chosen else {}), **rows.dropped}
     return Prepared(
         examples=examples,
         schema=schema,
         rules=rules,
         notes=notes,
-        dropped={name: n for name, n in {**read.notes, **conversions.notes, **rows.dropped}.items() if n},
+        dropped={name: n for name, n in counts.items() if n},
         target=f"a conversion within {labels.horizon_days} days of the cutoff",
         leads_per_week=_created_per_week(read.created_at),
         data_end=str(to_stamps(np.array([extracted_at]))[0].isoformat()),
@@ -105,7 +147,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
             order=[f"{name} {at}" for name, at in zip(read.names[rows.lead[canonical]], cutoff, strict=True)],
         ),
         plan=plan,
-        said=_said_of_rows(rows, config),
+        said=_said_of_rows(rows, conversions, config),
     )
 
 
@@ -115,23 +157,49 @@ def _extracted_at(read: LeadTables, conversions: Conversions, config: Config) ->
     Raises
     ------
     InputError
-        No record is any lead's, or some are later than the configured instant.
+        No record is any lead's, or some are later than the configured instant, or than all others by long.
     """
     if read.events is not None and len(read.events) == 0:
-        msg = "None of the events belongs to a lead. Check which column names the lead (columns.event.id, columns.id)."
+        msg = (
+            f"None of the events can be used ({_counted(read.notes, 'events')}). Check which columns name the lead "
+            "(columns.event.id, columns.id), the time (columns.event.occurred_at) and the type (columns.event.type)."
+        )
         raise InputError(msg)
     if len(conversions.at) == 0:
-        msg = "None of the outcomes belongs to a lead. Check which column names the lead (columns.outcome.id)."
+        msg = (
+            f"None of the outcomes can be used ({_counted(conversions.notes, 'outcomes') or 'all without a date'}). "
+            "Check which columns name the lead (columns.outcome.id, columns.id) and the time "
+            "(columns.outcome.converted_at, columns.converted_at)."
+        )
         raise InputError(msg)
     given = config.data.extracted_at
     if given is None:
-        return max(int(conversions.at.max()), read.newest() or 0)
+        labels = config.labels
+        newest = newest_record(
+            [conversions.at, *read.known_at()],
+            # Where nothing was seen for a whole label window, no label was either.
+            quiet_days=labels.horizon_days + labels.ingest_lag_days,
+            next_step="Labels would be taken for matured that nobody saw. Mend their dates, or set data.extracted_at "
+            "to when the files were exported.",
+        )
+        return NEVER if newest is None else newest
     written = pd.Series([given.isoformat()])
     at = int(microseconds(parse_stamps(written, timezone=config.data.timezone, name="data.extracted_at").at)[0])
     check_not_after(conversions.at, at, what="conversions")
+    check_not_after(read.created_at, at, what="leads' dates of creation (columns.date)")
     if read.events is not None:
-        check_not_after(read.events.occurred_at, at, what="events")
+        check_not_after(read.events.known_at, at, what="events")
+    if read.history is not None:
+        check_not_after(read.history.frame["at"].to_numpy(), at, what="field changes")
     return at
+
+
+def _counted(notes: Mapping[str, int], about: str = "") -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in notes.items() if name.startswith(about))
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def _labelled_rows(
@@ -139,7 +207,7 @@ def _labelled_rows(
     conversions: Conversions,
     config: Config,
     *,
-    chosen: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    chosen: Chosen | None,
     extracted_at: int,
 ) -> LabelledRows:
     """Make the (lead, cutoff) rows whose label has matured.
@@ -150,6 +218,12 @@ def _labelled_rows(
         There are none, or none of them converted.
     """
     columns = config.columns
+    if chosen is None and (read.created_at == NEVER).all():
+        msg = (
+            "No lead says when it was created, and is looked at from then on. Name the column that does "
+            "(columns.date), or give cutoffs of your own (data.cutoffs)."
+        )
+        raise InputError(msg)
     closed = None
     if columns.closed_lost_at:
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
@@ -163,19 +237,23 @@ def _labelled_rows(
         names=read.names,
         keys=_account_of(read, config) if columns.outcome.group else None,
         closed_lost_at=closed,
-        chosen=None if chosen is None else chosen[:2],
+        chosen=None if chosen is None else (chosen.lead, chosen.cutoff),
         seed=config.learner.seed,
     )
     if len(rows.lead) == 0:
-        counted = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in rows.dropped.items())
         msg = (
             f"No lead has a matured outcome: the tables end on {to_stamps(np.array([extracted_at]))[0]:%Y-%m-%d}, and "
-            f"labels.horizon_days + ingest_lag_days must fit between a cutoff and that day ({counted or 'no leads'}). "
-            "Give a longer history, or a shorter horizon."
+            f"labels.horizon_days + ingest_lag_days must fit between a cutoff and that day "
+            f"({_counted(rows.dropped) or 'no leads'}). Give a longer history, or a shorter horizon."
         )
         raise InputError(msg)
     if not rows.y.any():
-        msg = "No conversion falls in any label window. Check the outcomes' ids and dates (data.outcomes)."
+        counted = _counted({**conversions.notes, **rows.dropped})
+        msg = (
+            f"None of the {len(conversions.at):,} conversions falls in a label window of {config.labels.horizon_days} "
+            f"days after a cutoff{_in_brackets(counted)}. Check the ids and dates of the outcomes "
+            "(data.outcomes), or lengthen labels.horizon_days."
+        )
         raise InputError(msg)
     return rows
 
@@ -183,7 +261,8 @@ def _labelled_rows(
 def _conversions(tables: Tables, read: LeadTables, config: Config) -> Conversions:
     """Put together the conversions of the outcome table and of the lead table's own column."""
     columns, where = config.columns, {"timezone": config.data.timezone, "missing": config.data.missing}
-    parts = []
+    parts: list[Conversions] = []
+    notes: dict[str, int] = {}
     if tables.outcomes is not None:
         names = columns.outcome
         keys = pd.Index(pd.factorize(_accounts(read, config), sort=True)[1] if names.group else read.names)
@@ -191,6 +270,7 @@ def _conversions(tables: Tables, read: LeadTables, config: Config) -> Conversion
         parts.append(
             read_conversions(tables.outcomes, key=key, converted_at=names.converted_at, keys=keys, **where)  # type: ignore[arg-type]
         )
+        notes |= parts[0].notes
     if columns.converted_at and columns.outcome.group:
         msg = "Outcomes are by account (columns.outcome.group): take columns.converted_at out, it is by lead."
         raise InputError(msg)
@@ -201,6 +281,7 @@ def _conversions(tables: Tables, read: LeadTables, config: Config) -> Conversion
                 key=str(reading_plan(config).id),
                 converted_at=columns.converted_at,
                 keys=pd.Index(read.names),
+                named_by="columns",
                 **where,  # type: ignore[arg-type]
             )
         )
@@ -211,7 +292,7 @@ def _conversions(tables: Tables, read: LeadTables, config: Config) -> Conversion
         {"key": np.concatenate([part.key for part in parts]), "at": np.concatenate([part.at for part in parts])}
     )
     table = table.drop_duplicates().sort_values(["key", "at"])
-    notes = {name: n for part in parts for name, n in part.notes.items()}
+    # Of the lead table's own column nothing is counted: a lead without a date there has not converted.
     return Conversions(key=table["key"].to_numpy(), at=table["at"].to_numpy(), notes=notes)
 
 
@@ -234,10 +315,8 @@ def _one_a_lead(leads: pd.DataFrame, plan: FeaturePlan, config: Config) -> pd.Da
     return leads[kept].drop_duplicates(subset=[lead_id]).reset_index(drop=True)
 
 
-def _chosen(
-    frame: pd.DataFrame | None, read: LeadTables, config: Config
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Read the user's own (lead, cutoff) pairs and their rows; None where there are none."""
+def _chosen(frame: pd.DataFrame | None, read: LeadTables, config: Config) -> Chosen | None:
+    """Read the user's own (lead, cutoff) pairs; None where there are none."""
     if frame is None:
         return None
     columns, where = config.columns, {"timezone": config.data.timezone, "missing": config.data.missing}
@@ -251,18 +330,28 @@ def _chosen(
     keys = join_keys(frame[column], missing=missing_words(config.data.missing, str(column)))
     lead = pd.Index(read.names).get_indexer(pd.Index(keys))
     pairs = pd.DataFrame({"lead": lead, "cutoff": cutoff, "row": np.arange(len(frame))})
-    pairs = pairs[(lead >= 0) & (cutoff < NEVER)].drop_duplicates(["lead", "cutoff"])
+    good = pairs[(lead >= 0) & (cutoff < NEVER)]
+    pairs = good.drop_duplicates(["lead", "cutoff"])
+    notes = {
+        "cutoffs_of_unknown_leads": int((lead < 0).sum()),
+        "cutoffs_without_time": int((cutoff == NEVER).sum()),
+        "cutoffs_twice": len(good) - len(pairs),
+    }
+    notes = {name: n for name, n in notes.items() if n}
     if len(pairs) == 0:
-        msg = f"Column {name!r} gives no cutoff of a known lead. Check the ids and dates of the cutoffs."
+        msg = (
+            f"Column {name!r} gives no cutoff of a known lead ({_counted(notes) or 'there are no rows'}). "
+            "Check the ids and dates of the cutoffs (data.cutoffs, columns.cutoffs)."
+        )
         raise InputError(msg)
-    return pairs["lead"].to_numpy(), pairs["cutoff"].to_numpy(), pairs["row"].to_numpy()
+    return Chosen(
+        lead=pairs["lead"].to_numpy(), cutoff=pairs["cutoff"].to_numpy(), row=pairs["row"].to_numpy(), notes=notes
+    )
 
 
-def _touches_of(
-    touches: pd.DataFrame, rows: LabelledRows, chosen: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> pd.DataFrame:
+def _touches_of(touches: pd.DataFrame, rows: LabelledRows, chosen: Chosen) -> pd.DataFrame:
     """Give the touch that each (lead, cutoff) row was."""
-    place = pd.DataFrame({"lead": chosen[0], "cutoff": chosen[1], "row": chosen[2]})
+    place = pd.DataFrame({"lead": chosen.lead, "cutoff": chosen.cutoff, "row": chosen.row})
     wanted = pd.DataFrame({"lead": rows.lead, "cutoff": rows.cutoff}).merge(place, on=["lead", "cutoff"], how="left")
     return touches.iloc[wanted["row"].to_numpy()]
 
@@ -272,9 +361,16 @@ def _created_per_week(created_at: np.ndarray) -> float | None:
     return leads_per_week(known) if len(known) else None
 
 
-def _said_of_rows(rows: LabelledRows, config: Config) -> tuple[str, ...]:
+def _said_of_rows(rows: LabelledRows, conversions: Conversions, config: Config) -> tuple[str, ...]:
     """Word what a person should know of how rows were made."""
     said = []
+    n_again = len(conversions.key) - len(np.unique(conversions.key))
+    if n_again and not config.labels.repeat:
+        whose = "account" if config.columns.outcome.group else "lead"
+        said.append(
+            f"{n_again:,} conversions came after another of the same {whose} and were not used. "
+            "Customers who come back: repeat = true under [labels]."
+        )
     reopened = rows.dropped.get("reopened", 0)
     if reopened and config.columns.closed_lost_at:
         said.append(f"{reopened:,} leads converted after they were closed as lost; closed is not final for these.")
