@@ -2,8 +2,10 @@
 
 Usage: python benchmarks/features.py [--events 10000000] [--pairs 200000] [--rounds 5] [--alone]
 
-Both compute, for 20 event types: counts in 7, 30 and 90 days, recency, active days and decayed sums. Prints wall
-seconds (reading the events not counted) and peak memory, medians over alternating rounds. `--alone` leaves pandas out.
+Both make the same table, for 20 event types and all of them together: counts in 7, 30 and 90 days, rates, active days,
+recency, decayed sums and trends, the first event and the days observed; column by column their sums must agree.
+Prints wall seconds (making up the events not counted) and peak memory, medians over alternating rounds. `--alone`
+leaves pandas out.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,30 +45,48 @@ def invent(n_events: int, n_pairs: int) -> tuple[Events, np.ndarray, np.ndarray]
     return events, np.repeat(np.arange(n_leads), len(CUTOFFS)), np.tile(np.array(CUTOFFS) * DAY, n_leads)
 
 
-def ours(events: Events, key: np.ndarray, cutoff: np.ndarray) -> np.ndarray:
+def ours(events: Events, key: np.ndarray, cutoff: np.ndarray) -> pd.DataFrame:
     plan = FeaturePlan(has_events=True, types=events.types, windows_days=WINDOWS, half_life_days=HALF_LIFE)
-    created = np.zeros(len(key), dtype=np.int64)
-    frame = behaviour_features(events, plan, key=key, cutoff=cutoff, created_at=created)
-    return frame[[f"{name} count 90d" for name in events.types]].to_numpy()
+    return behaviour_features(events, plan, key=key, cutoff=cutoff, created_at=np.zeros(len(key), dtype=np.int64))
 
 
-def by_pandas(events: Events, key: np.ndarray, cutoff: np.ndarray) -> np.ndarray:
+def by_pandas(events: Events, key: np.ndarray, cutoff: np.ndarray) -> pd.DataFrame:
     log = pd.DataFrame({"key": events.key, "at": events.occurred_at, "kind": events.kind})
-    pairs = pd.DataFrame({"row": np.arange(len(key)), "key": key.astype(np.int32), "cutoff": cutoff})
+    pairs = pd.DataFrame({"row": np.arange(len(key), dtype=np.int32), "key": key.astype(np.int32), "cutoff": cutoff})
     joined = pairs.merge(log, on="key")
-    joined = joined[joined["at"] < joined["cutoff"]]
+    joined = joined[(joined["at"] < joined["cutoff"]) & (joined["at"] >= joined["cutoff"] - N_DAYS * DAY)]
     age = joined["cutoff"] - joined["at"]
-    joined = joined.assign(age=age, decayed=0.5 ** (age / (HALF_LIFE * DAY)), day=(age - 1) // DAY)
-    for days in WINDOWS:
+    joined = joined[["row", "kind"]].assign(age=age, decayed=0.5 ** (age / (HALF_LIFE * DAY)))
+    for days in (*WINDOWS, 60):
         joined[f"n_{days}"] = age <= days * DAY
-    grouped = joined.groupby(["row", "kind"])
-    table = grouped.agg(
-        newest=("age", "min"), decayed=("decayed", "sum"), **{f"n_{days}": (f"n_{days}", "sum") for days in WINDOWS}
+    sums = {name: (name, "sum") for name in ("decayed", *(f"n_{days}" for days in (*WINDOWS, 60)))}
+    by_type = joined.groupby(["row", "kind"], sort=False).agg(
+        n=("age", "size"), newest=("age", "min"), oldest=("age", "max"), **sums
     )
-    recent = joined[joined["n_90"]].drop_duplicates(["row", "kind", "day"])
-    table["active"] = recent.groupby(["row", "kind"]).size()
-    wide = table.unstack("kind").reindex(np.arange(len(key)))  # noqa: PD010 - one value a cell
-    return wide["n_90"].reindex(columns=range(N_TYPES)).fillna(0).to_numpy(dtype=float)
+    recent = joined.loc[joined["n_90"], ["row", "kind"]].assign(day=(age[joined["n_90"]] - 1) // DAY)
+    recent = recent.drop_duplicates()
+    by_type["active"] = recent.groupby(["row", "kind"], sort=False).size()
+    merged = {"newest": "min", "oldest": "max"}
+    together = by_type.groupby("row").agg({name: merged.get(name, "sum") for name in by_type.columns})
+    together["active"] = recent[["row", "day"]].drop_duplicates().groupby("row").size()
+    every = pd.RangeIndex(len(key))
+    first = by_type["oldest"].unstack("kind").idxmax(axis=1).reindex(every)  # noqa: PD010 - one value a cell
+    observed = cutoff / DAY
+    columns = {"first event": np.array(events.types, dtype=object)[first.fillna(0).astype(int)]}
+    columns["days since created"] = observed
+    exposure = np.clip(observed, 30, 365)
+    wide = by_type.unstack("kind").reindex(every)  # noqa: PD010
+    parts = {"any event": together.reindex(every)}
+    parts |= {name: wide.xs(i, axis=1, level="kind") for i, name in enumerate(events.types)}
+    for name, part in parts.items():
+        filled = part.fillna(0)
+        columns |= {f"{name} count {days}d": filled[f"n_{days}"].to_numpy(dtype=float) for days in WINDOWS}
+        columns[f"{name} rate"] = 30 * filled["n"].to_numpy() / exposure
+        columns[f"{name} active days 90d"] = filled["active"].to_numpy(dtype=float)
+        columns[f"{name} days since"] = part["newest"].to_numpy() / DAY
+        columns[f"{name} intensity"] = filled["decayed"].to_numpy()
+        columns[f"{name} trend 30d"] = (np.log1p(filled["n_30"]) - np.log1p(filled["n_60"] - filled["n_30"])).to_numpy()
+    return pd.DataFrame(columns)
 
 
 def main() -> None:
@@ -79,19 +100,22 @@ def main() -> None:
     if options.engine:
         events, key, cutoff = invent(options.events, options.pairs)
         before = time.perf_counter()
-        counts = (ours if options.engine == "ours" else by_pandas)(events, key, cutoff)
+        frame = (ours if options.engine == "ours" else by_pandas)(events, key, cutoff)
         took = time.perf_counter() - before
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(json.dumps({"seconds": took, "peak_gb": peak, "check": float(counts.sum())}))
+        sums = {name: float(frame[name].sum()) for name in frame.columns if name != "first event"}
+        check = {**sums, **{f"first {name}": int(n) for name, n in frame["first event"].value_counts().items()}}
+        print(json.dumps({"seconds": took, "peak_gb": peak, "check": check}))
         return
     engines = ("ours",) if options.alone else ("ours", "pandas")
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in engines}
     for _ in range(options.rounds):
         for name in engines:
             size = ["--events", str(options.events), "--pairs", str(options.pairs)]
             command = [sys.executable, str(Path(__file__)), "--engine", name, *size]
             runs[name].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
-    assert len({run["check"] for found in runs.values() for run in found}) == 1, "the engines disagree"  # noqa: S101
+    checks = pd.DataFrame([run["check"] for found in runs.values() for run in found])
+    assert np.allclose(checks, checks.iloc[:1], rtol=1e-9, atol=1e-6), "the engines disagree"  # noqa: S101
     print(f"{options.events:,} events, {options.pairs:,} pairs, {N_TYPES} types, {options.rounds} rounds")
     for name, found in runs.items():
         seconds, peak = (float(np.median([run[what] for run in found])) for what in ("seconds", "peak_gb"))

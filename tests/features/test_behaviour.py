@@ -75,7 +75,7 @@ def test_order_and_chunks_of_anything_mean_nothing(rows: list[Record], seed: int
     seen = [(lead, day * DAY) for lead in (0, 1, 2) for day in (10, 40, 125)]
     shuffled = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     whole = features(rows, seen)
-    same(whole, features(shuffled, seen, chunk_rows=2))
+    same(whole, features(shuffled, seen, chunk_events=2))
     order = np.random.default_rng(seed).permutation(len(seen))
     same(whole.iloc[order].reset_index(drop=True), features(rows, [seen[i] for i in order]))
     apart = pd.concat([features(rows, [pair]) for pair in seen], ignore_index=True)
@@ -130,6 +130,17 @@ def test_a_rate_is_a_month_s_events_over_the_time_observed() -> None:
         log(rows[:1]), PLAN, key=np.array([0]), cutoff=np.array([31 * DAY]), created_at=np.array([NEVER])
     )
     assert young["visit rate"].to_list() == [1.0]
+
+
+def test_a_thousand_events_of_one_moment_add_up_exactly() -> None:
+    rows: list[Record] = [(0, 10 * DAY, 0, 1, 0.1)] * 1000
+    row = features(rows, [(0, 20 * DAY)]).iloc[0]
+    assert (row["visit intensity"], row["visit value 30d"], row["visit count 30d"]) == (500.0, 100.0, 1000.0)
+
+
+def test_a_row_of_nobody_looks_at_nothing() -> None:
+    rows: list[Record] = [(0, DAY, 0, 1, 1.0), (2, DAY, 0, 1, 1.0)]
+    assert features(rows, [(-1, 20 * DAY), (3, 20 * DAY)])["any event count 30d"].to_list() == [0.0, 0.0]
 
 
 def test_values_add_up_whatever_their_size() -> None:

@@ -69,38 +69,47 @@ def sqlite() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def asked(connection: sqlite3.Connection, what: str, pair: tuple[int, int], types: tuple[str, ...], days: int) -> float:
+def asked(
+    connection: sqlite3.Connection, terms: dict[str, str], pair: tuple[int, int], types: tuple[str, ...], days: int
+) -> dict[str, float]:
+    """Give the terms over what was known of a lead before a cutoff and happened at most so many days before it."""
     lead, cutoff = pair
     listed = ", ".join(f"'{name}'" for name in types)
-    query = f"""SELECT {what} FROM events WHERE lead = {lead} AND type IN ({listed})
+    query = f"""SELECT {", ".join(terms.values())} FROM events WHERE lead = {lead} AND type IN ({listed})
         AND known < {cutoff} AND occurred < {cutoff} AND occurred >= {cutoff - days * DAY}"""
-    found = connection.execute(query).fetchone()[0]
-    return math.nan if found is None else float(found)
+    found = connection.execute(query).fetchone()
+    return {name: math.nan if value is None else float(value) for name, value in zip(terms, found, strict=True)}
 
 
 def test_a_thousand_pairs_equal_the_oracle(sqlite: sqlite3.Connection) -> None:
     lead, cutoff = pairs()
     frame = behaviour_features(log(), PLAN, key=lead, cutoff=cutoff, created_at=np.zeros(N_PAIRS, dtype=np.int64))
     slots = {"any event": TYPES, "all web": ("click", "visit"), **{name: (name,) for name in TYPES}}
-    for i in range(N_PAIRS):
-        who, when = int(lead[i]), int(cutoff[i])
-        pair, row = (who, when), frame.iloc[i]
+    for i, row in enumerate(frame.to_dict("records")):
+        who, when = pair = (int(lead[i]), int(cutoff[i]))
+        days_there = {"active": f"count(DISTINCT ({when} - occurred - 1) / {DAY})"}
+        ever = {"newest": "max(occurred)", "n": "count(*)"}
+        ever["decayed"] = f"total(half({when} - occurred, {14.0 * DAY}))"
         for slot, types in slots.items():
+            counted = {
+                days: asked(sqlite, {"n": "count(*)", "value": "total(value)"}, pair, types, days)
+                for days in (7, 30, 60, 90)
+            }
             for days in (7, 30, 90):
-                assert row[f"{slot} count {days}d"] == asked(sqlite, "count(*)", pair, types, days)
-            newest = asked(sqlite, "max(occurred)", pair, types, 200)
+                assert row[f"{slot} count {days}d"] == counted[days]["n"]
+                if "visit" in types:
+                    assert row[f"{slot} value {days}d"] == pytest.approx(counted[days]["value"], abs=1e-9)
+                else:
+                    assert f"{slot} value {days}d" not in row
+            whole = asked(sqlite, ever, pair, types, 200)
             since = row[f"{slot} days since"]
-            assert math.isnan(since) if math.isnan(newest) else since == (when - newest) / DAY
-            days_there = asked(sqlite, f"count(DISTINCT ({when} - occurred - 1) / {DAY})", pair, types, 90)
-            assert row[f"{slot} active days 90d"] == days_there
-            decayed = asked(sqlite, f"total(half({when} - occurred, {14.0 * DAY}))", pair, types, 200)
-            assert row[f"{slot} intensity"] == pytest.approx(decayed, abs=1e-12, rel=1e-12)
-            recent, twice = (asked(sqlite, "count(*)", pair, types, days) for days in (30, 60))
-            assert row[f"{slot} trend 30d"] == pytest.approx(math.log1p(recent) - math.log1p(twice - recent), abs=1e-15)
-            if "visit" in types:
-                spent = asked(sqlite, "total(CASE WHEN type = 'visit' THEN value END)", pair, types, 90)
-                if slot == "visit":
-                    assert row["visit value 90d"] == pytest.approx(spent, abs=1e-9)
+            assert math.isnan(since) if math.isnan(whole["newest"]) else since == (when - whole["newest"]) / DAY
+            assert row[f"{slot} active days 90d"] == asked(sqlite, days_there, pair, types, 90)["active"]
+            assert row[f"{slot} intensity"] == pytest.approx(whole["decayed"], abs=1e-12, rel=1e-12)
+            recent, before = counted[30]["n"], counted[60]["n"] - counted[30]["n"]
+            assert row[f"{slot} trend 30d"] == pytest.approx(math.log1p(recent) - math.log1p(before), abs=1e-15)
+            observed = min(max(when / DAY, 30), 200)  # all leads were created on day 0
+            assert row[f"{slot} rate"] == pytest.approx(30 * whole["n"] / observed, rel=1e-15)
         first = sqlite.execute(
             f"SELECT type FROM events WHERE lead = {who} AND known < {when} AND occurred >= {when - 200 * DAY} "
             "ORDER BY occurred, type LIMIT 1"
