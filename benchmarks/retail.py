@@ -101,10 +101,14 @@ def customers_at(orders: pd.DataFrame, days: Sequence[str]) -> pd.DataFrame:
     """Give a row for each customer and day before which it had ordered, and whether it ordered again in time."""
     at = pd.to_datetime(orders["at"])
     parts = []
+    # Written with its time: a date alone is read as the end of that day, and orders of the day would be both known
+    # and asked for.
     for day in map(pd.Timestamp, days):
         known = np.sort(orders["customer"][at < day].unique())
         ahead = orders["customer"][(at >= day) & (at < day + pd.Timedelta(days=HORIZON_DAYS))]
-        parts.append(pd.DataFrame({"customer": known, "cutoff": f"{day:%Y-%m-%d}", "y": np.isin(known, ahead) * 1.0}))
+        parts.append(
+            pd.DataFrame({"customer": known, "cutoff": f"{day:%Y-%m-%dT%H:%M:%S}", "y": np.isin(known, ahead) * 1.0})
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -185,8 +189,8 @@ def main() -> None:
     log = Path(folder) / "online_retail" / "online_retail.parquet"
     result = run_protocol(log, train=options.train, origin=options.origin)
     for day, rows in pd.concat([result.past, result.test]).groupby("cutoff"):
-        part = "scored" if day == options.origin else "taught"
-        print(f"{day}  {part}  {len(rows):,} customers, {rows['y'].mean():.1%} ordered within {HORIZON_DAYS} days")
+        part = "scored" if day.startswith(options.origin) else "taught"
+        print(f"{day[:10]}  {part}  {len(rows):,} customers, {rows['y'].mean():.1%} ordered within {HORIZON_DAYS} days")
     print(*re.findall(r".*cross-fitted.*", result.said), sep="\n")
     y = result.test["y"].to_numpy()
     print(f"\n{'':22}{'AUC':>24}{'log loss':>26}{'ECE':>10}")
