@@ -24,11 +24,11 @@ def test_readme_commands_and_python_run_as_written(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # set_tracking_uri of the consumer's snippet is undone with it
     lines = [line for block in blocks("console") for line in block.splitlines() if line.startswith("propensity ")]
-    assert lines[0] == "propensity sample . --flat"
+    assert lines[0] == "propensity sample ."
     for line in lines:
         assert run(shlex.split(line)[1:]) == 0, line
     scored = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
-    assert len(scored) == 301
+    assert len(scored) == 1 + 306
     for block in blocks("python"):
         names: dict[str, object] = {}
         exec(block, names)  # noqa: S102 - the README's own lines
