@@ -47,7 +47,6 @@ GROUP BY InvoiceNo, CustomerID
 """  # noqa: S608 - a constant
 ORDERS_QUERY = f"SELECT DISTINCT CAST(CustomerID AS INTEGER) AS customer, InvoiceDate AS at FROM source WHERE {ORDERS}"  # noqa: S608
 
-# Windows: half the horizon, the horizon, twice and four times it; an event is worth half after one horizon.
 CONFIG = """\
 [data]
 events = {{path = '{log}', query = '''{events}'''}}
@@ -64,10 +63,6 @@ cutoffs = {{id = "customer"}}
 horizon_days = {horizon}
 ingest_lag_days = 0
 repeat = true
-
-[features]
-windows_days = [30, 60, 120, 240]
-half_life_days = 60
 """
 
 

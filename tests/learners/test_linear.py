@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from propensity.encoding import CategoryCode, Encoder, NumberCode
 from propensity.learners import LinearModel, fit_linear
 from propensity.learners import linear as linear_module
-from propensity.learners.linear import CategoryTerm, NumberTerm, choose_scale
+from propensity.learners.linear import CategoryTerm, NumberTerm
 
 NAN = float("nan")
 VISITS = NumberTerm(low=0.0, high=10.0, center=3.0, slope=0.5, missing=-0.25, mean=0.1)
@@ -43,39 +43,6 @@ def some_leads(n_leads: int = 400, *, n_features: int = 3, seed: int = 0) -> tup
 )
 def test_margin_is_the_sum_of_its_terms(visits: float, source: float, margin: float) -> None:
     assert BY_HAND.margin(np.array([[visits, source]])).tolist() == [margin]
-
-
-def test_a_bent_term_adds_the_same_for_each_doubling_and_keeps_zero_and_sign() -> None:
-    orders = NumberTerm(low=-1e6, high=1e6, center=0.0, slope=1.0, missing=0.0, mean=0.0, scale=1.0)
-    np.testing.assert_allclose(
-        orders.apply(np.array([-3.0, 0.0, 1.0, 3.0, 7.0])), np.log(2) * np.array([-2, 0, 1, 2, 3]), rtol=1e-15
-    )
-
-
-@pytest.mark.parametrize(
-    ("numbers", "scale"),
-    [
-        pytest.param(2.0 ** np.arange(9), 16.0, id="amounts that double are bent at their median"),
-        pytest.param(-(2.0 ** np.arange(9)), 16.0, id="so are refunds"),
-        pytest.param(np.array([0.0] * 9 + [1.0]), 0.0, id="a flag is skewed and stays so"),
-        pytest.param(np.arange(9.0), 0.0, id="an even spread stays straight"),
-        pytest.param(np.full(9, 5.0), 0.0, id="so does a constant"),
-        pytest.param(np.zeros(9), 0.0, id="and nothing at all"),
-    ],
-)
-def test_numbers_are_bent_where_that_takes_their_tail_away(numbers: np.ndarray, scale: float) -> None:
-    assert choose_scale(numbers) == scale
-
-
-def test_each_fourfold_amount_moves_a_heavy_tailed_term_alike() -> None:
-    rng = np.random.default_rng(0)
-    amount = np.exp(rng.normal(0, 1.5, 2000))
-    y = (rng.random(2000) < 1 / (1 + np.exp(-np.log(amount)))).astype(float)
-    encoder = Encoder(names=("amount",), codes=(NumberCode(low=0.0, high=1e9, typical=1.0),))
-    term = fit_linear(amount[:, None], y, encoder=encoder, strength=0.3).terms[0]
-    first, second = np.diff(term.apply(np.array([4.0, 16.0, 64.0])))
-    # The median is near 1: log(65 / 17) / log(17 / 5) = 1.10. On a straight line it would be 4.
-    assert second / first == pytest.approx(1.10, abs=0.02)
 
 
 def test_contributions_are_terms_less_their_training_means() -> None:

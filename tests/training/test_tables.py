@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from propensity.cli import run
 from propensity.config import Config, parse_config
 from propensity.errors import InputError
 from propensity.storage.configs import load_config
-from propensity.training import prepare_tables
+from propensity.training import Examples, prepare_tables
+from propensity.training.recipe import forward_split
 
 END = pd.Timestamp("2026-01-01", tz="UTC")
 
@@ -342,3 +344,24 @@ def test_the_sheet_reads_what_leads_did_where_there_is_no_model(
     expected = 30.0 * asked.reindex(scores.index, fill_value=False)
     pd.testing.assert_series_equal(scores["points"][born], expected[born], check_names=False)
     assert {*scores["fallback_reason"][born]} == {"MODEL_MISSING"}
+
+
+def test_two_cutoffs_choose_the_blend_by_the_one_origin_they_hold() -> None:
+    """Labels of the first are known at the second 40 days later, not at one 20 days later."""
+    tables = world(3000)
+    first = pd.Timestamp("2025-08-01", tz="UTC")
+
+    def chosen(days: int) -> Examples:
+        cutoffs = pd.DataFrame({"lead_id": tables.leads["Lead"]}).merge(
+            pd.DataFrame({"cutoff": [first, first + pd.Timedelta(days=days)]}), how="cross"
+        )
+        mine = replace(tables, cutoffs=cutoffs)
+        settings = config(data={"cutoffs": "c.csv"}, labels={"repeat": True})
+        return prepare_tables(mine, settings).examples
+
+    apart = chosen(40)
+    split = forward_split(apart)
+    assert split is not None
+    assert {*apart.leads["cutoff"].iloc[split.past]} == {first}
+    assert {*apart.leads["cutoff"].iloc[split.test]} == {first + pd.Timedelta(days=40)}
+    assert forward_split(chosen(20)) is None

@@ -12,18 +12,11 @@ from propensity.encoding import CategoryCode, Encoder
 
 # Wider designs than this solve faster without forming their Hessian.
 MAX_NEWTON_WIDTH = 300
-# Beyond this skewness (an exponential distribution has 2) a few large values would bend a straight line to themselves.
-MAX_SKEWNESS = 1.0
-# A bend has to take this share of the skewness away: where it mends less, the tail is not that of counts or amounts.
-MENDED_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberTerm:
-    """``slope * (bent(clip(x, low, high), scale) - center)``, or ``missing`` where x is NaN.
-
-    `mean` is its mean over training rows.
-    """
+    """``slope * (clip(x, low, high) - center)``, or ``missing`` where x is NaN; `mean` is its training mean."""
 
     low: float
     high: float
@@ -31,60 +24,11 @@ class NumberTerm:
     slope: float
     missing: float
     mean: float
-    scale: float = 0.0
 
     def apply(self, column: np.ndarray) -> np.ndarray:
         """Give the term's part of the margin for each row."""
-        part = self.slope * (bent(np.clip(column, self.low, self.high), self.scale) - self.center)
+        part = self.slope * (np.clip(column, self.low, self.high) - self.center)
         return np.where(np.isnan(column), self.missing, part)
-
-
-def bent(numbers: np.ndarray, scale: float) -> np.ndarray:
-    """Give numbers as they are where the scale is 0, else on a logarithmic scale that keeps sign and zero.
-
-    Below the scale steps count nearly as they are; above it what counts is how many times larger a number is: from
-    the first order to the second says more than from the 30th to the 31st.
-
-    Parameters
-    ----------
-    numbers : array of float
-    scale : float, at least 0
-
-    Examples
-    --------
-    >>> bent(np.array([-3.0, 0.0, 1.0, 3.0]), 1.0) / np.log(2)
-    array([-2.,  0.,  1.,  2.])
-    """
-    if scale == 0:
-        return numbers
-    return np.asarray(np.copysign(np.log1p(np.abs(numbers) / scale), numbers))
-
-
-def choose_scale(numbers: np.ndarray) -> float:
-    """Choose the scale `bent` takes: the median size of numbers that are not 0, where that mends a skewed column.
-
-    Parameters
-    ----------
-    numbers : array of float
-        Finite.
-
-    Returns
-    -------
-    float
-        0 where the numbers are not skewed, or bending takes less than half of it away.
-    """
-    sizes = np.abs(numbers[numbers != 0])
-    straight = _skewness(numbers)
-    if len(sizes) == 0 or straight <= MAX_SKEWNESS:
-        return 0.0
-    scale = float(np.median(sizes))
-    return scale if _skewness(bent(numbers, scale)) <= (1 - MENDED_SHARE) * straight else 0.0
-
-
-def _skewness(numbers: np.ndarray) -> float:
-    """Give the absolute third standardised moment; 0 for a constant."""
-    spread = numbers.std()
-    return float(abs(np.mean(((numbers - numbers.mean()) / spread) ** 3))) if spread > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +115,6 @@ def fit_linear(
 ) -> LinearModel:
     """Fit a ridge-penalised logistic regression: standardised numbers, a dummy a code, a dummy for missing.
 
-    Numbers with a heavy tail, as counts and amounts have, are bent to a logarithmic scale first.
-
     Parameters
     ----------
     matrix : array of float, shape (n_leads, n_features)
@@ -192,38 +134,35 @@ def fit_linear(
     from sklearn.linear_model import LogisticRegression
 
     columns: list[np.ndarray] = []
-    shapes: list[tuple[float, float, float]] = []
+    scales: list[tuple[float, float]] = []
     for i, code in enumerate(encoder.codes):
         column = matrix[:, i]
         gone = np.isnan(column)
         if isinstance(code, CategoryCode):
             columns += [(column == k).astype(float) for k in range(code.n_codes)]
-            shapes.append((0.0, 0.0, 1.0))
+            scales.append((0.0, 1.0))
         else:
-            known = np.clip(column[~gone], code.low, code.high)
-            scale = choose_scale(known) if len(known) else 0.0
-            known = bent(known, scale)
-            center = float(known.mean()) if len(known) else 0.0
-            spread = (float(known.std()) if len(known) else 0.0) or 1.0
-            standard = np.zeros(len(column))
-            standard[~gone] = (known - center) / spread
-            columns.append(standard)
-            shapes.append((scale, center, spread))
+            clipped = np.clip(column[~gone], code.low, code.high)
+            center = float(clipped.mean()) if len(clipped) else 0.0
+            scale = (float(clipped.std()) if len(clipped) else 0.0) or 1.0
+            scaled = np.zeros(len(column))
+            scaled[~gone] = (clipped - center) / scale
+            columns.append(scaled)
+            scales.append((center, scale))
         columns.append(gone.astype(float))
     design = np.column_stack(columns)
     solver = "newton-cholesky" if design.shape[1] <= MAX_NEWTON_WIDTH else "lbfgs"
     fitted = LogisticRegression(C=strength, solver=solver, max_iter=2000).fit(design, y, sample_weight=weight)
     coefficients = iter(fitted.coef_[0].tolist())
     terms: list[NumberTerm | CategoryTerm] = []
-    for i, (code, (scale, center, spread)) in enumerate(zip(encoder.codes, shapes, strict=True)):
+    for i, (code, (center, scale)) in enumerate(zip(encoder.codes, scales, strict=True)):
         term: NumberTerm | CategoryTerm
         if isinstance(code, CategoryCode):
             values = tuple(next(coefficients) for _ in range(code.n_codes))
             term = CategoryTerm(values=values, missing=next(coefficients), mean=0.0)
         else:
-            slope, missing = next(coefficients) / spread, next(coefficients)
-            limits = {"low": code.low, "high": code.high}
-            term = NumberTerm(**limits, center=center, slope=slope, missing=missing, mean=0.0, scale=scale)
+            slope, missing = next(coefficients) / scale, next(coefficients)
+            term = NumberTerm(low=code.low, high=code.high, center=center, slope=slope, missing=missing, mean=0.0)
         mean = float(term.apply(matrix[:, i]).mean())
         terms.append(replace(term, mean=mean))
     return LinearModel(intercept=float(fitted.intercept_[0]), terms=tuple(terms))

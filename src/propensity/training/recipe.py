@@ -18,7 +18,7 @@ from propensity.encoding import fit_encoder
 from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
-from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins
+from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins, without_groups
 from propensity.learners import candidate_margins, choose_recipe, fit_blend
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.reporting import model_card
@@ -121,26 +121,23 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     parts: dict[str | int, np.ndarray] = {}
     for block in range(blocks.n_blocks):
         split = blocks.split(block, examples.groups)
-        # Ranges and levels too come from the block's past alone: the linear part clips to them.
-        teaching = examples.read.iloc[split.past]
-        encoder = fit_encoder(teaching, prepared.schema)
-        margins = candidate_margins(
-            encoder.encode(teaching),
-            y[split.past],
-            encoder.encode(examples.read.iloc[split.test]),
-            encoder=encoder,
-            max_trees=learner.max_trees,
-            max_depth=learner.max_depth,
-            seed=learner.seed,
-            weight=None if examples.weight is None else examples.weight[split.past],
-        )
-        for name, margin in margins.items():
+        for name, margin in _candidates(split, examples, prepared, config).items():
             parts.setdefault(name, np.full(len(y), np.nan))[split.test] = margin
     of_row, last = blocks.of_row, blocks.n_blocks - 1
     before, newest = (of_row >= 0) & (of_row < max(last, 1)), of_row == last
-    candidates = {name: margin[before] for name, margin in parts.items()}
     weight = examples.weights
-    recipe = choose_recipe(candidates, y[before], block=of_row[before], weight=weight[before])
+    # Folds of leads cannot see drift. Where rows have a time but too few different ones for blocks, the newest cutoff,
+    # taught by those before it, is what tells whether boosted trees last.
+    ahead = None if blocks.is_time else forward_split(examples)
+    chosen_on = before if ahead is None else ahead.test
+    recipe = choose_recipe(
+        {name: margin[before] for name, margin in parts.items()}
+        if ahead is None
+        else _candidates(ahead, examples, prepared, config),
+        y[chosen_on],
+        block=of_row[chosen_on],
+        weight=weight[chosen_on],
+    )
     margin = recipe.forest_share * parts[recipe.n_trees] + (1 - recipe.forest_share) * parts["linear"]
     calibrator = fit_calibrator(
         margin[before], y[before], of_row[before], is_time=blocks.is_time, weight=weight[before]
@@ -167,6 +164,41 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         weight=examples.weight,
     )
     return Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=bands)
+
+
+def _candidates(split: Split, examples: Examples, prepared: Prepared, config: Config) -> dict[str | int, np.ndarray]:
+    """Train every candidate on a split's past and give its margins of the test rows."""
+    learner = config.learner
+    # Ranges and levels too come from the past alone: the linear part clips to them.
+    teaching = examples.read.iloc[split.past]
+    encoder = fit_encoder(teaching, prepared.schema)
+    return candidate_margins(
+        encoder.encode(teaching),
+        examples.y[split.past],
+        encoder.encode(examples.read.iloc[split.test]),
+        encoder=encoder,
+        max_trees=learner.max_trees,
+        max_depth=learner.max_depth,
+        seed=learner.seed,
+        weight=None if examples.weight is None else examples.weight[split.past],
+    )
+
+
+def forward_split(examples: Examples) -> Split | None:
+    """Give the rows of the newest instant and those whose label was known by then; None without such, or too few.
+
+    Returns
+    -------
+    Split or None
+    """
+    if examples.order is None or examples.known is None or examples.fold is not None:
+        return None
+    newest = examples.order.max()
+    test = np.flatnonzero(examples.order == newest)
+    past = np.flatnonzero(examples.known <= newest)
+    past = without_groups(past, test, examples.groups) if examples.is_apart else past
+    there = _can_learn(examples.y[past]) and _can_learn(examples.y[test])
+    return Split(past=past, test=test) if there else None
 
 
 def out_of_fold_blocks(examples: Examples, *, seed: int) -> Blocks:

@@ -1,0 +1,288 @@
+"""What scoring from lead, event and cutoff files does with files as they come: no lead is lost, nothing is silent."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from propensity import save_model, train
+from propensity.cli import run
+from propensity.config import parse_config
+from propensity.schema import Tables
+
+Frames = dict[str, pd.DataFrame]
+
+EARLIER = "earlier scores\n"
+AS_OF = "2025-12-15"
+TOML = """
+[data]
+leads = "leads.csv"
+events = "events.csv"
+outcomes = "outcomes.csv"
+[columns]
+id = "Lead"
+date = "Created"
+fit = ["Industry"]
+"""
+SETTINGS: dict[str, Any] = {
+    "data": {"leads": "leads.csv", "events": "events.csv", "outcomes": "outcomes.csv"},
+    "columns": {"id": "Lead", "date": "Created", "fit": ["Industry"]},
+    "labels": {"horizon_days": 30},
+    "evaluation": {"origins": 1},
+    "learner": {"max_trees": 10, "max_depth": 3},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a command left on the terminal, and the scores it wrote."""
+
+    code: int
+    out: str
+    err: str
+    scores: pd.DataFrame | None
+
+    @property
+    def notes(self) -> dict[str, int]:
+        return dict(json.loads(self.out)["notes"])
+
+
+@pytest.fixture(scope="module")
+def bundle(small_world: Frames, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    result = train(
+        Tables(leads=small_world["leads"], events=small_world["events"], outcomes=small_world["outcomes"]),
+        parse_config(SETTINGS),
+    )
+    assert result.model.verdict == "skill"
+    return save_model(result.model, tmp_path_factory.mktemp("model") / "bundle")
+
+
+@pytest.fixture
+def scored(bundle: Path, small_world: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Told]:
+    """Score from files; give what was told. What is refused leaves earlier scores as they were."""
+
+    def tell(change: Mapping[str, pd.DataFrame | bytes], *more: str, toml: str = TOML) -> Told:
+        monkeypatch.chdir(tmp_path)
+        for name, content in {**small_world, **change}.items():
+            data = content if isinstance(content, bytes) else content.to_csv(index=False).encode()
+            Path(f"{name}.csv").write_bytes(data)
+        Path("propensity.toml").write_text(toml)
+        Path("scores.csv").write_text(EARLIER)
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run(["score", "--model", str(bundle), "-o", "scores.csv", "--json", *more])
+        if code != 0:
+            assert (Path("scores.csv").read_text(), out.getvalue()) == (EARLIER, "")
+            assert re.search(r"L0\d\d\d|A\d+\b|XXXX", err.getvalue()) is None
+            return Told(code=code, out="", err=err.getvalue(), scores=None)
+        scores = pd.read_csv("scores.csv", dtype=str, keep_default_na=False)
+        return Told(code=code, out=out.getvalue(), err=err.getvalue(), scores=scores)
+
+    return tell
+
+
+def with_rows(frame: pd.DataFrame, *rows: tuple[object, ...]) -> pd.DataFrame:
+    return pd.concat([frame, pd.DataFrame([*rows], columns=frame.columns)], ignore_index=True)
+
+
+def with_cell(frame: pd.DataFrame, row: int, column: str, cell: Any) -> pd.DataFrame:
+    changed = frame.astype(object)
+    changed.loc[row, column] = cell
+    return changed
+
+
+@pytest.fixture
+def usual(scored: Callable[..., Told]) -> Told:
+    return scored({}, "--as-of", AS_OF)
+
+
+def test_every_lead_is_in_the_output_and_the_unborn_are_counted(usual: Told, small_world: Frames) -> None:
+    assert usual.scores is not None
+    assert usual.scores["Lead"].to_list() == small_world["leads"]["Lead"].to_list()
+    n_unborn = int((small_world["leads"]["Created"] > AS_OF).sum())
+    assert (usual.scores["fallback_reason"] == "INVALID_ROW").sum() == n_unborn
+    assert usual.notes["not_there_at_the_cutoff"] == n_unborn
+
+
+def test_odd_events_change_no_score_and_are_counted(
+    scored: Callable[..., Told], usual: Told, small_world: Frames
+) -> None:
+    events = small_world["events"]
+    odd = with_rows(
+        pd.concat([events, events.head(7)]),
+        ("L9999", "2025-06-01T00:00:00Z", "visit"),
+        ("L0001", "", "visit"),
+        ("L0001", "2025-06-01T00:00:00Z", ""),
+        ("L0001", "2031-06-01T00:00:00Z", "visit"),
+        ("L0001", "2262-06-01T00:00:00Z", "visit"),
+        ("L0001", "1900-01-01T00:00:00Z", "visit"),
+        ("L0001", "9999-12-31T00:00:00Z", "visit"),
+    )
+    told = scored({"events": odd.sample(frac=1, random_state=3)}, "--as-of", AS_OF)
+    assert usual.scores is not None
+    assert told.scores is not None
+    pd.testing.assert_frame_equal(told.scores, usual.scores)
+    assert {name: n - usual.notes.get(name, 0) for name, n in told.notes.items() if name.startswith("events")} == {
+        "events_of_unknown_leads": 1,
+        "events_without_time": 2,
+        "events_without_type": 1,
+        "events_twice": 7,
+        "events_after_that_instant": 2,
+    }
+
+
+def test_counts_are_words_on_the_terminal(
+    scored: Callable[..., Told], bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    scored({"events": with_rows(small_world["events"], ("L9999", "2025-06-01T00:00:00Z", "visit"))}, "--as-of", AS_OF)
+    for command in (["score", "-o", "scores.csv"], ["features", "-o", "rows.parquet"]):
+        assert run([*command, "--model", str(bundle), "--as-of", AS_OF]) == 0
+        assert "  events of unknown leads: 1\n" in capsys.readouterr().out
+
+
+def test_a_stray_record_does_not_say_as_of_when_to_score(scored: Callable[..., Told], small_world: Frames) -> None:
+    odd = {"events": with_rows(small_world["events"], ("L0001", "2031-06-01T00:00:00Z", "visit"))}
+    told = scored(odd)
+    assert told.code == 2
+    assert "1 of 822 records are later than all others (2025-12-31) by 1,977 days or more." in told.err
+    assert "name the instant to score as of: --as-of 2026-10-01T00:00Z." in told.err
+    assert scored(odd, "--as-of", AS_OF).code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"events": b""}, "events.csv is empty"),
+        ({"events": b"<html>"}, "events.csv is not a table: it starts with '<html>', a web page"),
+        ({"events": b"lead_id,occurred_at,event_type\n"}, "The table of events (data.events, --events) has a header"),
+        ({"events": b"lead_id\n1\n"}, "events.csv is not a table"),
+        ({"events": b"lead_id,occurred_at\n1,2025-01-01\n"}, "columns.event.type names 'event_type', which the file"),
+        ({"events": b"lead_id,occurred_at,event_type,Lead_ID\n1,2025-01-01,x,1\n"}, "twice in events.csv: Lead_ID"),
+        ({"leads": b"Lead,Created,Industry\n"}, "The file has a header but no rows."),
+        ({"leads": b"Created,Industry\n2025-01-01,Retail\n"}, "columns.id names 'Lead', which the file does not have"),
+    ],
+)
+def test_files_that_are_no_tables_are_refused(scored: Callable[..., Told], change: dict[str, bytes], says: str) -> None:
+    told = scored(change, "--as-of", AS_OF)
+    assert told.code == 2
+    assert says in told.err
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "key"),
+    [("events", "occurred_at", "columns.event.occurred_at"), ("leads", "Created", "columns.date")],
+)
+def test_mixed_zones_are_refused(
+    scored: Callable[..., Told], small_world: Frames, table: str, column: str, key: str
+) -> None:
+    told = scored({table: with_cell(small_world[table], 3, column, "2025-12-01T10:00:00")}, "--as-of", AS_OF)
+    assert told.code == 2
+    assert f"Column '{column}' ({key}) mixes stamps with and without a time zone" in told.err
+
+
+@pytest.mark.parametrize("instant", [("--as-of", AS_OF), ("--cutoffs", "cutoffs.csv")])
+def test_leads_of_one_id_that_differ_are_refused_by_row(
+    scored: Callable[..., Told], small_world: Frames, instant: tuple[str, str]
+) -> None:
+    leads = pd.concat([small_world["leads"], small_world["leads"].head(2).assign(Industry="Other")])
+    told = scored({"leads": leads, "cutoffs": at_cutoffs(*GOOD)}, *instant)
+    assert told.code == 2
+    assert "2 rows repeat an id with other values (column 'Lead', first data rows 161, 162)" in told.err
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "length"),
+    [
+        ("leads", "Lead", 10_000_000),
+        ("leads", "Industry", 70_000),
+        ("leads", "Account", 70_000),
+        ("events", "lead_id", 70_000),
+        ("events", "event_type", 10_000_000),
+    ],
+)
+def test_a_cell_beyond_all_measure_costs_its_own_row_at_most(
+    scored: Callable[..., Told], small_world: Frames, table: str, column: str, length: int
+) -> None:
+    told = scored({table: with_cell(small_world[table], 3, column, "X" * length)}, "--as-of", AS_OF)
+    assert told.scores is not None
+    assert len(told.scores) == 160
+    is_bad = table == "leads" and column != "Account"
+    assert told.notes.get("too_long", 0) == is_bad
+    # Besides it, leads created after the instant have no features.
+    n_unborn = int((small_world["leads"]["Created"] > AS_OF).sum())
+    assert (told.scores["fallback_reason"] == "INVALID_ROW").sum() == n_unborn + is_bad
+    assert (told.scores["fallback_reason"][3] == "INVALID_ROW") == is_bad
+
+
+def test_leads_without_an_id_stay_in_their_place(scored: Callable[..., Told], small_world: Frames) -> None:
+    leads = small_world["leads"]
+    told = scored({"leads": leads.assign(Lead=leads["Lead"].where(leads.index > 2, ""))}, "--as-of", AS_OF)
+    assert told.scores is not None
+    assert told.scores["band"].head(4).eq("unscored").to_list() == [True, True, True, False]
+    assert (len(told.scores), told.notes["missing_ids"]) == (160, 3)
+
+
+# ---- cutoffs ---------------------------------------------------------------------------------------------------------
+
+
+def at_cutoffs(*rows: tuple[str, str]) -> pd.DataFrame:
+    return pd.DataFrame([*rows], columns=["lead_id", "cutoff"])
+
+
+GOOD = [(f"L{i:04d}", "2025-12-01T00:00:00Z") for i in range(100, 130)]
+
+
+def test_rows_of_the_cutoffs_that_cannot_be_scored_stay_and_are_counted(scored: Callable[..., Told]) -> None:
+    odd = [("L9999", "2025-12-01T00:00:00Z"), ("L0101", "2020-01-01T00:00:00Z"), ("", "2025-12-01T00:00:00Z")]
+    told = scored({"cutoffs": at_cutoffs(*GOOD, *odd, ("L0102", ""), GOOD[0])}, "--cutoffs", "cutoffs.csv")
+    assert told.scores is not None
+    assert told.scores["Lead"].to_list() == [name for name, _ in [*GOOD, *odd, ("L0102", "")]]
+    assert {*told.scores["scored_by"].head(30)} == {"model"}
+    # A lead that the lead file does not hold, one before its creation, one without an id, one without a cutoff.
+    assert {*told.scores["fallback_reason"].tail(4)} == {"INVALID_ROW"}
+    assert {*told.scores["scored_by"].tail(4)} == {""}
+    assert told.notes["rows_without_a_cutoff_of_a_known_lead"] == 3
+    assert told.notes["identical_rows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("cutoffs", "says"),
+    [
+        (b"", "cutoffs.csv is empty"),
+        (b"lead_id,cutoff\n", "Column 'cutoff' of the cutoffs (columns.cutoffs.cutoff) holds no date"),
+        (b"lead_id,cutoff\nL0100,\n", "Column 'cutoff' of the cutoffs (columns.cutoffs.cutoff) holds no date"),
+        (b"lead_id,at\nL0100,2025-12-01\n", "columns.cutoffs.cutoff names 'cutoff', which the file does not have"),
+        (b"lead_id,cutoff\n7,2025-12-01\n", "No row of the cutoffs has a cutoff of a lead in the lead file."),
+        (b"lead_id,cutoff\nL0100,2025-12-01T00:00Z\nL0101,2025-12-01T00:00\n", "mixes stamps with and without"),
+    ],
+)
+def test_cutoffs_that_say_nothing_are_refused(scored: Callable[..., Told], cutoffs: bytes, says: str) -> None:
+    told = scored({"cutoffs": cutoffs}, "--cutoffs", "cutoffs.csv")
+    assert told.code == 2
+    assert says in told.err
+
+
+def test_one_instant_and_own_cutoffs_exclude_each_other(scored: Callable[..., Told]) -> None:
+    told = scored({"cutoffs": at_cutoffs(*GOOD)}, "--cutoffs", "cutoffs.csv", "--as-of", AS_OF)
+    assert told.code == 2
+    assert "--as-of and --cutoffs both say as of when to score" in told.err
+
+
+@pytest.mark.parametrize("name", ["leads.csv", "events.csv", "outcomes.csv"])
+def test_no_file_that_a_project_reads_is_written_over(
+    scored: Callable[..., Told], bundle: Path, name: str, capsys: Any
+) -> None:
+    scored({}, "--as-of", AS_OF)
+    before = Path(name).read_bytes()
+    assert run(["score", "--model", str(bundle), "-o", name, "--as-of", AS_OF]) == 2
+    assert f"{name} is one of the files that are read and would be lost." in capsys.readouterr().err
+    assert Path(name).read_bytes() == before
