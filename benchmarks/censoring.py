@@ -3,8 +3,8 @@
     python benchmarks/censoring.py [--draws 100]
 
 Mean label of the rows that teach, against the mean true probability of *all* rows at the same cutoffs (every lead that
-was open then), by how fast a segment decides. Beside ours the labels people make by hand; and what comes of weighing one
-over the snapshots of a lead that are left, against the truth of these very rows, weighed alike. Three sets of rows:
+was open then), by how fast a segment decides. Beside ours the labels people make by hand; and what comes of weighing
+one over the snapshots of a lead that are left, against the truth of these very rows, weighed alike. Three sets of rows:
 leads at their creation and leads on the weekly calendar, in a world where conversions come 15 or 60 days after creation
 on average (12,000 leads, 540 days); leads on a monthly calendar in the invented CRM (1,000 leads).
 """
