@@ -2,7 +2,9 @@
 
 Instants are int64 microseconds since 1970. The label of (lead, cutoff) is 1 iff a conversion falls in
 ``[cutoff, cutoff + horizon)``; it is known from ``cutoff + horizon + ingest lag`` on. Earlier, both classes are
-left out: to keep the early conversions of young leads and drop only the rest would promise too much.
+left out: to keep the early conversions of young leads and drop only the rest would promise too much. Leads closed as
+lost for good (``closed_lost_is_final``) teach early all the same, and bend labels the other way: in a simulation of
+delays of 15 and 60 days by -9 % for rows at creation.
 """
 
 from __future__ import annotations

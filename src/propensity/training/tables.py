@@ -374,6 +374,11 @@ def _said_of_rows(rows: LabelledRows, conversions: Conversions, config: Config) 
     reopened = rows.dropped.get("reopened", 0)
     if reopened and config.columns.closed_lost_at:
         said.append(f"{reopened:,} leads converted after they were closed as lost; closed is not final for these.")
+    if config.labels.closed_lost_is_final and config.columns.closed_lost_at:
+        said.append(
+            "labels.closed_lost_is_final lets young rows teach that were lost, while young ones that converted wait: "
+            "expect probabilities somewhat too low."
+        )
     n_cutoffs = len(np.unique(rows.cutoff))
     if n_cutoffs < MIN_CUTOFFS_IN_TIME:
         said.append(
