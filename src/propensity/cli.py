@@ -329,6 +329,8 @@ def _print_project(project: Project, frames: dict[str, pd.DataFrame], known: dic
         columns = ", ".join(f"{role} = {column[:40]!r}" for role, column in guess_of_table.columns.items())
         print(f"\n{guess_of_table.n_rows:,} rows of {table.replace('_', ' ')}{what}: {columns}")
         print(f"  {guess_of_table.n_matched:,} of them belong to leads of the lead file")
+    if project.column("converted_at"):
+        print(f"\nWho converted when is told by the lead file's column {project.column('converted_at')!r}")
     if project.stages:
         print(f"\nStages become events: {', '.join(sorted(project.stages))}")
     if project.horizon is not None:
@@ -578,7 +580,7 @@ def _rows_to_score(
         from propensity.asof import read_stamps
 
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
-        at = read_stamps(leads, config.columns.cutoff, key="columns.cutoff", **where).at  # type: ignore[arg-type]
+        at = read_stamps(leads, config.columns.cutoff, key="columns.cutoff", date_is_start=True, **where).at  # type: ignore[arg-type]
     plan = model.plan
     if not options.events and not wants_features(leads, model):
         if at is not None and model.schema.cutoff is not None:
@@ -630,14 +632,17 @@ def _leads_at_cutoffs(
 
     names = config.columns.cutoffs if config else CutoffColumns()
     where = {"timezone": model.plan.timezone, "missing": model.plan.missing}
-    at = read_stamps(cutoffs, names.cutoff, key="columns.cutoffs.cutoff", **where).at  # type: ignore[arg-type]
+    at = read_stamps(cutoffs, names.cutoff, key="columns.cutoffs.cutoff", date_is_start=True, **where).at  # type: ignore[arg-type]
     if at.isna().all():
         msg = (
             f"Column {names.cutoff!r} of the cutoffs (columns.cutoffs.cutoff) holds no date. Give each lead its cutoff."
         )
         raise InputError(msg)
-    ids = cutoffs[find_column(cutoffs, names.id, key="columns.cutoffs.id")].reset_index(drop=True)
     lead_id = model.schema.id or names.id
+    # Called as the config says, else as in the lead table.
+    there = {normalise_name(name) for name in cutoffs.columns}
+    named = names.id if normalise_name(names.id) in there else lead_id
+    ids = cutoffs[find_column(cutoffs, named, key="columns.cutoffs.id")].reset_index(drop=True)
     if leads is None:
         return pd.DataFrame({lead_id: ids}), at
     own = find_column(leads, lead_id, key="columns.id")

@@ -10,10 +10,12 @@ from propensity.asof import (
     as_known,
     check_not_after,
     join_keys,
+    joined,
     microseconds,
     read_conversions,
     read_events,
     read_history,
+    read_stages,
     to_stamps,
 )
 from propensity.config import EventColumns, FieldHistoryColumns
@@ -108,8 +110,8 @@ def test_conversions_come_in_order_once_each() -> None:
     )
     found = read_conversions(frame, key="lead_id", converted_at="won", keys=KEYS, timezone="UTC", missing={"*": []})
     assert found.key.tolist() == [0, 1, 1]
-    # A date without a time is known at the next midnight.
-    assert [stamp.isoformat()[:10] for stamp in to_stamps(found.at)] == ["2026-01-02", "2026-02-02", "2026-03-02"]
+    # A sale of a day may have come at its first moment: a later row of that day must not look open.
+    assert [stamp.isoformat()[:10] for stamp in to_stamps(found.at)] == ["2026-01-01", "2026-02-01", "2026-03-01"]
     assert found.notes == {"outcomes_of_unknown_leads": 1, "outcomes_twice": 1}
     assert found.first(3).tolist() == [*found.at.tolist()[:2], NEVER]
 
@@ -194,3 +196,13 @@ def test_records_of_the_future_are_refused_by_number_and_day() -> None:
 def test_stamps_go_to_numbers_and_back() -> None:
     stamps = pd.Series(pd.to_datetime(["2026-01-01T00:00:00.000001Z", "NaT"], utc=True))
     pd.testing.assert_series_equal(to_stamps(microseconds(stamps)), stamps.dt.as_unit("us"), check_names=False)
+
+
+def test_a_stage_that_the_log_tells_too_is_one_event() -> None:
+    leads = pd.DataFrame({"MQL": ["2026-01-05", "2026-01-07"]})
+    stages = read_stages(leads, {"entered mql": "MQL"}, key=np.arange(2), timezone="UTC", missing={"*": []})
+    log = pd.DataFrame({"lead_id": ["a"], "occurred_at": ["2026-01-05"], "event_type": ["Entered MQL"]})
+    keys = pd.Index(["a", "b"])
+    told = read_events(log, EventColumns(), key="lead_id", keys=keys, timezone="UTC", missing={"*": []})
+    both = joined(told, stages)
+    assert (both.key.tolist(), both.types) == ([0, 1], ("entered mql",))

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.asof import NEVER, Conversions
+from propensity.asof import NEVER, Conversions, read_conversions, to_stamps
 from propensity.config import LabelsConfig
 from propensity.labels import LabelledRows, make_examples
 
@@ -152,3 +153,16 @@ def test_which_snapshots_are_kept_does_not_hang_on_the_order_of_leads() -> None:
     assert {(names[lead], at) for lead, at in zip(one.lead, one.cutoff, strict=True)} == {
         (names[::-1][lead], at) for lead, at in zip(back.lead, back.cutoff, strict=True)
     }
+
+
+def test_no_row_after_the_day_of_a_sale_is_called_a_row_before_it() -> None:
+    """A sale of 15 January, no time said: on the 15th at midnight it was to come, on the 16th it had come."""
+    sales = pd.DataFrame({"lead_id": ["a"], "converted_at": ["2026-01-15"]})
+    won = read_conversions(
+        sales, key="lead_id", converted_at="converted_at", keys=pd.Index(["a"]), timezone="UTC", missing={"*": []}
+    )
+    born, end = (int(pd.Timestamp(day).value // 1000) for day in ("2026-01-01", "2026-03-01"))
+    labels = LabelsConfig(horizon_days=7, ingest_lag_days=0, snapshot_every_days=1, max_snapshots_per_lead=100)
+    rows = make_examples(np.array([born]), won, labels, extracted_at=end, names=np.array(["a"]))
+    assert str(to_stamps(rows.cutoff[-1:])[0].date()) == "2026-01-15"
+    assert rows.y[-1] == 1

@@ -190,3 +190,14 @@ def test_leads_who_convert_again_are_pointed_out() -> None:
 def test_what_is_lacking_is_said_with_the_next_step(leads: pd.DataFrame, tables: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         propose(leads, **tables)
+
+
+def test_what_a_person_says_of_a_column_stands_above_its_looking_like_a_stage() -> None:
+    mql, customer = (
+        'Date entered "MQL (Lifecycle Stage Pipeline)"',
+        'Date entered "Customer (Lifecycle Stage Pipeline)"',
+    )
+    assert propose(hubspot(), Given(ignore=(mql.lower(),))).stages == {}
+    assert roles(propose(hubspot().drop(columns="Created"), Given(date=mql), outcomes=WON))[mql] == "date"
+    with pytest.raises(InputError, match="Nothing says when leads converted"):
+        propose(hubspot(), Given(ignore=(customer,)), events=EVENTS)

@@ -365,3 +365,42 @@ def test_two_cutoffs_choose_the_blend_by_the_one_origin_they_hold() -> None:
     assert {*apart.leads["cutoff"].iloc[split.past]} == {first}
     assert {*apart.leads["cutoff"].iloc[split.test]} == {first + pd.Timedelta(days=40)}
     assert forward_split(chosen(20)) is None
+
+
+def test_a_date_to_look_at_is_its_first_moment(tables: Tables, trained: Any) -> None:
+    """As `--as-of` takes it; what happens on that day is what is to be foretold."""
+    from propensity.features import features_as_of
+
+    leads = tables.leads.iloc[300:330]
+    at = features_as_of(leads, trained.model.plan, events=tables.events, as_of="2025-11-01").frame
+    cutoffs = pd.DataFrame({"lead_id": leads["Lead"], "cutoff": "2025-11-01"})
+    chosen = prepare_tables(
+        Tables(leads=tables.leads, events=tables.events, outcomes=tables.outcomes, cutoffs=cutoffs),
+        config(data={"cutoffs": "c.csv"}, labels={"repeat": True}),
+    ).examples.leads
+    assert {*chosen["cutoff"]} == {*at["cutoff"]} == {pd.Timestamp("2025-11-01", tz="UTC")}
+
+
+def test_a_lead_alone_is_scored_as_of_the_day_the_whole_log_says(tables: Tables, trained: Any) -> None:
+    whole = predict(tables.leads.iloc[100:104], model=trained.model, events=tables.events)
+    alone = predict(tables.leads.iloc[[100]], model=trained.model, events=tables.events)
+    pd.testing.assert_frame_equal(whole.iloc[[0]], alone)
+
+
+def test_a_row_that_is_not_there_yet_changes_no_number_of_the_others(tables: Tables, trained: Any) -> None:
+    from propensity.features import features_as_of
+
+    leads = tables.leads.iloc[[0, 1, 899]].assign(code=[2**60 + 1, 7, 8])
+    frame = features_as_of(leads, trained.model.plan, events=tables.events, as_of="2025-09-01").frame
+    assert frame["cutoff"].isna().to_list() == [False, False, True]
+    assert frame["code"].to_list() == [2**60 + 1, 7, 8]
+
+
+def test_events_of_other_leads_teach_nothing_although_stages_do(tables: Tables) -> None:
+    events, outcomes = beside(tables)
+    leads = tables.leads.assign(Called=tables.leads["Created"] + pd.Timedelta(days=3))
+    strange = events.assign(lead_id="X" + events["lead_id"].astype(str))
+    with pytest.raises(InputError, match="None of the events can be used"):
+        prepare_tables(
+            Tables(leads=leads, events=strange, outcomes=outcomes), config(columns={"stages": {"called": "Called"}})
+        )

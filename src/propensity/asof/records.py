@@ -85,6 +85,8 @@ class Events:
         Canonical names of event types, in alphabetical order.
     notes : dict of str to int
         Records left out, by reason.
+    seen_at : array of int64 or None
+        When each record of the whole file was known, those of other leads among them; None: of these alone.
     """
 
     key: np.ndarray
@@ -94,6 +96,7 @@ class Events:
     value: np.ndarray | None
     types: tuple[str, ...]
     notes: Mapping[str, int]
+    seen_at: np.ndarray | None = None
 
     def __len__(self) -> int:
         """How many records there are."""
@@ -180,7 +183,9 @@ def to_stamps(at: np.ndarray) -> pd.Series:
     return pd.Series(plain).dt.tz_localize("UTC")
 
 
-def read_stamps(frame: pd.DataFrame, name: str, *, key: str, timezone: str, missing: Words) -> Stamps:
+def read_stamps(
+    frame: pd.DataFrame, name: str, *, key: str, timezone: str, missing: Words, date_is_start: bool = False
+) -> Stamps:
     """Read a column of stamps, its words for missing among them.
 
     Parameters
@@ -192,6 +197,8 @@ def read_stamps(frame: pd.DataFrame, name: str, *, key: str, timezone: str, miss
         The config key that names it, for messages.
     timezone : str
     missing : mapping of column (or "*") to words
+    date_is_start : bool
+        As for `parse_stamps`.
 
     Raises
     ------
@@ -203,7 +210,7 @@ def read_stamps(frame: pd.DataFrame, name: str, *, key: str, timezone: str, miss
     if not pd.api.types.is_datetime64_any_dtype(series.dtype):
         filled = read_texts(series, missing=missing_words(missing, str(found))).notna().to_numpy()
         series = series.reset_index(drop=True).where(filled)
-    return parse_stamps(series, timezone=timezone, name=str(found), key=key)
+    return parse_stamps(series, timezone=timezone, name=str(found), key=key, date_is_start=date_is_start)
 
 
 def join_keys(ids: pd.Series, *, missing: Sequence[str]) -> pd.Series:
@@ -323,6 +330,7 @@ def read_events(
         value=None if value is None else kept["value"].to_numpy(),
         types=tuple(map(str, types)),
         notes={name: n for name, n in notes.items() if n},
+        seen_at=known,
     )
 
 
@@ -360,19 +368,23 @@ def read_stages(
 
 
 def joined(log: Events, other: Events) -> Events:
-    """Put two logs of the same owners together."""
+    """Put two logs of the same owners together; what the other says again is left out."""
     types = tuple(sorted({*log.types, *other.types}))
     place = {name: i for i, name in enumerate(types)}
     kinds = [np.array([place[name] for name in part.types], dtype=int)[part.kind] for part in (log, other)]
     values = [np.full(len(part), np.nan) if part.value is None else part.value for part in (log, other)]
+    both = np.flatnonzero(np.isin(kinds[0], kinds[1]))
+    said = pd.MultiIndex.from_arrays([log.key[both], kinds[0][both], log.occurred_at[both]])
+    is_new = ~pd.MultiIndex.from_arrays([other.key, kinds[1], other.occurred_at]).isin(said)
     return Events(
-        key=np.concatenate([log.key, other.key]),
-        occurred_at=np.concatenate([log.occurred_at, other.occurred_at]),
-        known_at=np.concatenate([log.known_at, other.known_at]),
-        kind=np.concatenate(kinds),
-        value=None if log.value is other.value is None else np.concatenate(values),
+        key=np.concatenate([log.key, other.key[is_new]]),
+        occurred_at=np.concatenate([log.occurred_at, other.occurred_at[is_new]]),
+        known_at=np.concatenate([log.known_at, other.known_at[is_new]]),
+        kind=np.concatenate([kinds[0], kinds[1][is_new]]),
+        value=None if log.value is other.value is None else np.concatenate([values[0], values[1][is_new]]),
         types=types,
         notes={**log.notes, **other.notes},
+        seen_at=None if log.seen_at is None else np.concatenate([log.seen_at, other.known_at]),
     )
 
 
@@ -407,7 +419,10 @@ def read_conversions(
     """
     _refuse_empty(frame, "outcomes", key="data.outcomes")
     owner = _codes(frame, find_column(frame, key, key=f"{named_by}.id"), keys, missing=missing)
-    stamps = read_stamps(frame, converted_at, key=f"{named_by}.converted_at", timezone=timezone, missing=missing)
+    # A sale of that day may have come at its first moment: no row of a later one may be called a row before it.
+    stamps = read_stamps(
+        frame, converted_at, key=f"{named_by}.converted_at", timezone=timezone, missing=missing, date_is_start=True
+    )
     at = microseconds(stamps.at)
     good = (owner >= 0) & (at != NEVER)
     table = pd.DataFrame({"key": owner[good], "at": at[good]}).drop_duplicates().sort_values(["key", "at"])

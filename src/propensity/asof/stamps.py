@@ -62,7 +62,7 @@ class Stamps:
         return None if self.at.isna().all() else self.at.max()
 
 
-def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "") -> Stamps:
+def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "", date_is_start: bool = False) -> Stamps:
     """Read a column of stamps.
 
     Parameters
@@ -74,6 +74,9 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "") 
         The column, for messages.
     key : str
         The config key that names it, for messages: columns of two tables may be called the same.
+    date_is_start : bool
+        Whether a date without a time is its first moment, not the next midnight: so for an instant to look at, and for
+        what must not be looked past.
 
     Returns
     -------
@@ -99,7 +102,8 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "") 
         at = pd.Series(_to_utc(plausible, timezone)).dt.tz_localize("UTC")
         n_filled = int(series.notna().sum())
     else:
-        at, n_filled = _parse_cells(series, timezone=timezone, what=what)
+        late = pd.Timedelta(days=0 if date_is_start else 1)
+        at, n_filled = _parse_cells(series, timezone=timezone, what=what, late=late)
     unread = n_filled - int(at.notna().sum())
     if unread > (1 - STAMP_SHARE) * n_filled:
         msg = (
@@ -111,7 +115,7 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "") 
     return Stamps(at=at, unread=unread)
 
 
-def _parse_cells(series: pd.Series, *, timezone: str, what: str) -> tuple[pd.Series, int]:
+def _parse_cells(series: pd.Series, *, timezone: str, what: str, late: pd.Timedelta) -> tuple[pd.Series, int]:
     """Read every distinct cell once; give the instants and how many cells are filled."""
     if not pd.api.types.is_numeric_dtype(series.dtype):
         series = series.astype(object).map(str, na_action="ignore")
@@ -119,15 +123,15 @@ def _parse_cells(series: pd.Series, *, timezone: str, what: str) -> tuple[pd.Ser
     texts = [" ".join(str(value).split()).lower() for value in uniques]
     filled = np.array([text != "" for text in texts] + [False])
     table = np.full(len(filled), np.datetime64("NaT"), dtype="datetime64[us]")
-    table[filled] = _parse_texts([text for text in texts if text], timezone=timezone, what=what)
+    table[filled] = _parse_texts([text for text in texts if text], timezone=timezone, what=what, late=late)
     return pd.Series(table[codes]).dt.tz_localize("UTC"), int(filled[codes].sum())
 
 
-def _parse_texts(texts: Sequence[str], *, timezone: str, what: str) -> np.ndarray:
+def _parse_texts(texts: Sequence[str], *, timezone: str, what: str, late: pd.Timedelta) -> np.ndarray:
     at = np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[us]")
     digits = [i for i, text in enumerate(texts) if _DIGITS.match(text)]
     if digits:
-        at[digits] = _parse_digits([texts[i] for i in digits], timezone=timezone, what=what)
+        at[digits] = _parse_digits([texts[i] for i in digits], timezone=timezone, what=what, late=late)
     parts = {i: found for i, text in enumerate(texts) if (found := _take_apart(text)) is not None}
     days = [i for i, found in parts.items() if found["hour"] is None]
     aware = [i for i, found in parts.items() if found["zone"] is not None]
@@ -142,8 +146,7 @@ def _parse_texts(texts: Sequence[str], *, timezone: str, what: str) -> np.ndarra
     year_last = [i for i, found in parts.items() if "first" in found]
     is_month_first = _is_month_first([texts[i] for i in year_last], [parts[i] for i in year_last], what=what)
     written = {i: _iso(found, is_month_first=is_month_first) for i, found in parts.items()}
-    one_day = pd.Timedelta(days=1)
-    at[days] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in days]), **_ISO) + one_day, timezone)
+    at[days] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in days]), **_ISO) + late, timezone)
     at[naive] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in naive]), **_ISO), timezone)
     at[aware] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in aware]), utc=True, **_ISO), timezone)
     return at
@@ -189,11 +192,11 @@ def _is_month_first(texts: Sequence[str], parts: Sequence[Mapping[str, str | Non
     return month_first
 
 
-def _parse_digits(texts: Sequence[str], *, timezone: str, what: str) -> np.ndarray:
+def _parse_digits(texts: Sequence[str], *, timezone: str, what: str, late: pd.Timedelta) -> np.ndarray:
     numbers = np.array([float(text) for text in texts])
     if _are_days(texts):
         days = pd.to_datetime(pd.Series([text[:8] for text in texts]), format="%Y%m%d", errors="coerce")
-        return _to_utc(days + pd.Timedelta(days=1), timezone)
+        return _to_utc(days + late, timezone)
     units = [(low, high, unit) for low, high, unit in _EPOCH_UNITS if ((numbers >= low) & (numbers < high)).any()]
     if len(units) != 1:
         looks = ", ".join(unit for _, _, unit in units) or "none"

@@ -56,6 +56,9 @@ class LeadTables:
     owner : array of int, shape (n_leads,)
         Each lead's position in `owners`; -1 for a lead without an account.
     events : Events or None
+        Those of the log and of the stages.
+    n_logged : int
+        How many of them are the log's.
     history : History or None
     notes : dict of str to int
     """
@@ -66,6 +69,7 @@ class LeadTables:
     owners: pd.Index
     owner: np.ndarray
     events: Events | None
+    n_logged: int
     history: History | None
     notes: Mapping[str, int]
 
@@ -173,7 +177,7 @@ def read_lead_tables(
         "identical_rows": rows.notes.get("identical_rows", 0),
         "ids_written_in_two_ways": int((keys.notna() & keys.duplicated()).sum()),
     }
-    log = None
+    log, n_logged = None, 0
     if events is not None and plan.has_events:
         log = read_events(
             events,
@@ -184,6 +188,7 @@ def read_lead_tables(
             missing=plan.missing,
         )
         notes |= log.notes
+        n_logged = len(log)
     if plan.stages:
         entered = read_stages(table, plan.stages, key=owner, timezone=plan.timezone, missing=plan.missing)
         log = entered if log is None else joined(log, entered)
@@ -200,6 +205,7 @@ def read_lead_tables(
         owners=owners,
         owner=owner,
         events=log,
+        n_logged=n_logged,
         history=changes,
         notes={name: n for name, n in notes.items() if n},
     )
@@ -356,6 +362,10 @@ def features_as_of(
     found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there], given=own)
     place = np.full(len(leads), -1)
     place[there] = np.arange(len(there))
+    if len(there) < len(leads):
+        # A gap would make floats of the whole numbers of all other rows.
+        own_columns = [name for name in leads.columns if name in found]
+        found[own_columns] = found[own_columns].astype(object)
     frame = found.reindex(place).reset_index(drop=True)
     for name in leads.columns:
         given = leads[name].reset_index(drop=True)
@@ -366,8 +376,12 @@ def features_as_of(
 
 def _newest(tables: LeadTables, plan: FeaturePlan) -> int:
     """Give the newest instant of tables to be scored; NEVER without any."""
+    parts = tables.known_at()
+    if tables.events is not None and tables.events.seen_at is not None:
+        # The whole log says what day it is: a lead scored alone must not be younger than beside others.
+        parts.append(tables.events.seen_at)
     newest = newest_record(
-        tables.known_at(),
+        parts,
         # After so long a silence every window is empty.
         quiet_days=plan.windows_days[-1],
         next_step="Mend their dates, or name the instant to score as of: --as-of 2026-10-01T00:00Z.",

@@ -42,8 +42,8 @@ class HorizonProposal:
         """Why, in words."""
         if np.isnan(self.share):
             return (
-                f"{self.days} days, the usual horizon: {self.n_conversions} conversions after creation are too few "
-                "to tell from"
+                f"{self.days} days, the usual horizon: {self.n_conversions} conversions after creation, watched for up "
+                f"to {self.follow_up_days:.0f} days, are too few to tell from"
             )
         enough = "" if self.share >= MIN_SHARE else f", short of {MIN_SHARE:.0%}; leads here take long"
         return (
@@ -89,7 +89,10 @@ def propose_horizon(created_at: np.ndarray, converted_at: np.ndarray, *, extract
     *steps, most = converted.evaluate(np.array([*HORIZONS, longest], dtype=float))
     # The last step may rest on a handful of leads; it stands for all that the history shows all the same.
     shares = {horizon: float(at) / float(most) for horizon, at in zip(HORIZONS, steps, strict=True)}
-    chosen = next((horizon for horizon in HORIZONS if shares[horizon] >= MIN_SHARE), HORIZONS[-1])
+    seen = [horizon for horizon in HORIZONS if horizon <= longest]
+    if not seen:
+        return HorizonProposal(days=90, share=float("nan"), n_conversions=n, follow_up_days=longest)
+    chosen = next((horizon for horizon in seen if shares[horizon] >= MIN_SHARE), seen[-1])
     return HorizonProposal(days=chosen, share=shares[chosen], n_conversions=n, follow_up_days=longest)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity.asof import NEVER, join_keys, microseconds, parse_stamps, read_conversions
+from propensity.asof import NEVER, join_keys, microseconds, read_conversions, read_stamps
 from propensity.errors import InputError
 from propensity.features import ANY_EVENT, FeaturePlan
 from propensity.labels import HorizonProposal, propose_horizon, read_target
@@ -129,8 +129,10 @@ def propose_project(
         for table in ("events", "outcomes", "cutoffs", "field_history")
         if (frame := getattr(tables, table)) is not None
     }
-    stamps = _lead_stamps(facts)
     plain_guesses = guess_roles(leads, given, missing=missing, facts=facts)
+    said = {guess.column for guess in plain_guesses if guess.reason == "you said so"}
+    # What a person says of a column stands.
+    stamps = {role: column for role, column in _lead_stamps(facts).items() if column not in said}
     created = next((guess.column for guess in plain_guesses if guess.role == "date"), None)
     if not beside and not (given.target is None and created and "converted_at" in stamps):
         return _flat(leads, plain_guesses, facts, positive=positive, missing=missing)
@@ -235,10 +237,7 @@ def _tables_project(
         guesses = tuple(replace(g, reason="keeps leads together") if g.role == "group" else g for g in guesses)
     stages = {kind: column for kind, column in stamps.items() if kind not in COLUMNS["leads"]}
     history = _fields(beside.get("field_history"), guessed.get("field_history"))
-    guesses = tuple(
-        _in_time(guess, by_lead=by_lead, stages=stages, history=history, ignored=given.ignore) for guess in guesses
-    )
-    stages = {kind: column for kind, column in stages.items() if column not in given.ignore}
+    guesses = tuple(_in_time(guess, by_lead=by_lead, stages=stages, history=history) for guess in guesses)
     guesses, derive = propose_derived(guesses, facts)
     created_at = np.full(len(leads), NEVER) if created is None else _stamps_of(leads, created, missing)
     known = [*created_at[created_at < NEVER], *at[at < NEVER]]
@@ -293,11 +292,9 @@ def _is_email(fact: Facts) -> bool:
     return bool(fact.sample) and bool(np.mean([bool(EMAIL.fullmatch(text)) for text in fact.sample]) > 0.5)
 
 
-def _in_time(
-    guess: Guess, *, by_lead: Mapping[str, str], stages: Mapping[str, str], history: set[str], ignored: Sequence[str]
-) -> Guess:
+def _in_time(guess: Guess, *, by_lead: Mapping[str, str], stages: Mapping[str, str], history: set[str]) -> Guess:
     """Say what a lead column is where rows are in time: what stands there today was not known at every cutoff."""
-    if guess.column in ignored:
+    if guess.reason == "you said so":
         return guess
     for role in ("converted_at", "closed_lost_at"):
         if by_lead.get(role) == guess.column:
@@ -314,9 +311,9 @@ def _in_time(
     return replace(guess, role="fit") if guess.role == "behaviour" else guess
 
 
-def _stamps_of(frame: pd.DataFrame, column: str, missing: Words) -> np.ndarray:
-    filled = read_texts(frame[column], missing=missing_words(missing, column)).notna().to_numpy()
-    return microseconds(parse_stamps(frame[column].where(filled), timezone="UTC", name=column).at)
+def _stamps_of(frame: pd.DataFrame, column: str, missing: Words, *, date_is_start: bool = False) -> np.ndarray:
+    where = {"key": "columns", "timezone": "UTC", "missing": missing}
+    return microseconds(read_stamps(frame, column, date_is_start=date_is_start, **where).at)  # type: ignore[arg-type]
 
 
 def _converted_at(
@@ -329,7 +326,7 @@ def _converted_at(
 ) -> np.ndarray:
     """Give each lead's first conversion; NEVER where there is none."""
     if frame is None or guess is None:
-        return _stamps_of(leads, str(column), missing)
+        return _stamps_of(leads, str(column), missing, date_is_start=True)
     by = join_keys(leads[guess.lead_column], missing=missing_words(missing, guess.lead_column))
     codes, keys = pd.factorize(by)
     won = read_conversions(

@@ -127,11 +127,12 @@ def _key(
     """Find the column whose values are the leads' keys: it, the lead table's column, and how many rows match."""
     headers = {plain(column): column for column in frame.columns}
     best: tuple[float, int, str, str] | None = None
+    is_last_resort = not ({*LEAD_IDS, *PERSON_KEYS, *map(plain, keys)} - {OWN_ID}) & {*headers}
     for lead_column, values in keys.items():
         there = pd.Index(join_keys(values, missing=missing_words(missing, lead_column)).dropna().unique())
-        first = [alias for alias in (plain(lead_column),) if alias != OWN_ID]
-        for alias in dict.fromkeys((*first, *LEAD_IDS, *PERSON_KEYS, OWN_ID)):
-            if alias not in headers:
+        for alias in dict.fromkeys((plain(lead_column), *LEAD_IDS, *PERSON_KEYS, OWN_ID)):
+            # A table's own ids, counted from 1 as the leads' are, would match them all.
+            if alias not in headers or (alias == OWN_ID and not is_last_resort):
                 continue
             column = str(headers[alias])
             theirs = join_keys(frame[headers[alias]], missing=missing_words(missing, column))

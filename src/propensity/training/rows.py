@@ -239,7 +239,7 @@ def _old_enough(y: np.ndarray, stamps: pd.Series | None, config: Config) -> tupl
         return everyone, ()
     at = microseconds(stamps)
     end = extracted_at(config.data)
-    if end is not None:
+    if end is not None and "horizon_days" in config.labels.model_fields_set:
         days = config.labels.horizon_days + config.labels.ingest_lag_days
         is_old = at + days * DAY <= end
         if not is_old.any():

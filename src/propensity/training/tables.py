@@ -159,7 +159,7 @@ def _extracted_at(read: LeadTables, conversions: Conversions, config: Config) ->
     InputError
         No record is any lead's, or some are later than the configured instant, or than all others by long.
     """
-    if read.events is not None and len(read.events) == 0:
+    if config.data.events is not None and read.n_logged == 0:
         msg = (
             f"None of the events can be used ({_counted(read.notes, 'events')}). Check which columns name the lead "
             "(columns.event.id, columns.id), the time (columns.event.occurred_at) and the type (columns.event.type)."
@@ -228,7 +228,7 @@ def _labelled_rows(
     if columns.closed_lost_at:
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
         key = "columns.closed_lost_at"
-        closed = microseconds(read_stamps(read.leads, columns.closed_lost_at, key=key, **where).at)  # type: ignore[arg-type]
+        closed = microseconds(read_stamps(read.leads, columns.closed_lost_at, key=key, date_is_start=True, **where).at)  # type: ignore[arg-type]
     rows = make_examples(
         read.created_at,
         conversions,
@@ -323,7 +323,7 @@ def _chosen(frame: pd.DataFrame | None, read: LeadTables, config: Config) -> Cho
     own = columns.cutoff is not None
     name = columns.cutoff or columns.cutoffs.cutoff
     cutoff = microseconds(
-        read_stamps(frame, name, key="columns.cutoff" if own else "columns.cutoffs.cutoff", **where).at  # type: ignore[arg-type]
+        read_stamps(frame, name, key=f"columns.{'cutoff' if own else 'cutoffs.cutoff'}", date_is_start=True, **where).at  # type: ignore[arg-type]
     )
     id_name = str(reading_plan(config).id) if own else columns.cutoffs.id
     column = find_column(frame, id_name, key="columns.id" if own else "columns.cutoffs.id")
