@@ -510,7 +510,7 @@ def test_a_file_that_is_not_there_is_named(project: Project, here: Path) -> None
 def test_a_folder_without_parquet_is_no_table(project: Project, here: Path) -> None:
     (here / "sample").mkdir()
     told = project.score(here / "sample", here / "scores.csv")
-    assert_refused(told, 2, "sample holds no column", "Give Parquet")
+    assert_refused(told, 2, "sample holds no Parquet file", "Name a folder of Parquet")
     assert contents(here) == {}
 
 
@@ -621,7 +621,7 @@ TRAIN_CASES: Mapping[str, Case] = {
         spoil=lambda frame: frame.assign(
             Created=[f"{stamp}Z" if i % 2 else stamp for i, stamp in enumerate(frame["Created"])]
         ),
-        says=("'Created' mixes stamps with and without a time zone",),
+        says=("'Created' (columns.date) mixes stamps with and without a time zone",),
     ),
 }
 

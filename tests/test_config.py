@@ -334,3 +334,11 @@ def test_where_files_lie_is_no_part_of_the_digest_but_what_is_read_of_them_is() 
     other = parse_config(settings(data={"events": {"path": "e.csv", "query": "SELECT 2"}})).digest_source()
     assert plain == moved
     assert plain != other
+
+
+@pytest.mark.parametrize("table", ["event", "outcome"])
+def test_records_of_accounts_need_the_account_of_each_lead(table: str) -> None:
+    columns = {table: {"group": "Account"}}
+    with pytest.raises(ConfigError, match=rf"{table}\.group says that records belong to accounts: .*columns\.group"):
+        parse_config({"data": {"leads": "leads.csv"}, "columns": columns})
+    assert parse_config({"data": {"leads": "leads.csv"}, "columns": {**columns, "group": "Account"}})

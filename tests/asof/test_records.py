@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from propensity.asof import (
     join_keys,
     joined,
     microseconds,
+    newest_record,
     read_conversions,
     read_events,
     read_history,
@@ -206,3 +209,61 @@ def test_a_stage_that_the_log_tells_too_is_one_event() -> None:
     told = read_events(log, EventColumns(), key="lead_id", keys=keys, timezone="UTC", missing={"*": []})
     both = joined(told, stages)
     assert (both.key.tolist(), both.types) == ([0, 1], ("entered mql",))
+
+
+@pytest.mark.parametrize(
+    ("parts", "strays"),
+    [
+        # A day each for 200 days, and a straggler after 30 days of silence or less: it says when the data ends.
+        ([np.arange(200) * DAY, np.array([229 * DAY])], 0),
+        ([np.arange(200) * DAY, np.array([230 * DAY])], 1),
+        # One in a hundred of one table, or a table alone of another time.
+        ([np.array([*range(200), 500]) * DAY], 1),
+        ([np.arange(150) * DAY, np.arange(500, 600) * DAY], 100),
+        # A table that goes on where another stopped is no stray.
+        ([np.arange(100) * DAY, np.arange(50, 300) * DAY], 0),
+        # Two tables of a later time are data, and a handful of records are too few to know any better.
+        ([np.array([*range(100), *range(500, 600)]) * DAY] * 2, 0),
+        ([np.array([0, 1, 2, 500]) * DAY], 0),
+        ([np.array([NEVER]), np.arange(200) * DAY], 0),
+    ],
+)
+def test_records_after_a_long_silence_do_not_say_when_the_data_ends(parts: list[np.ndarray], strays: int) -> None:
+    if strays:
+        with pytest.raises(InputError, match=rf"^{strays} of \d+ records are later than all others .* Mend them\.$"):
+            newest_record(parts, quiet_days=30, next_step="Mend them.")
+    else:
+        known = np.concatenate(parts)
+        assert newest_record(parts, quiet_days=30, next_step="") == known[known < NEVER].max()
+
+
+def test_no_record_has_no_newest() -> None:
+    assert newest_record([np.array([NEVER]), np.empty(0, np.int64)], quiet_days=30, next_step="") is None
+
+
+def test_a_named_value_column_must_hold_numbers() -> None:
+    row: dict[str, list[object]] = {"lead_id": ["a"], "occurred_at": ["2026-01-01T10:00"], "event_type": ["visit"]}
+    with pytest.raises(InputError, match=r"'url' \(columns.event.value\) must hold numbers: 1 of 1"):
+        events({**row, "url": ["/pricing"]}, value="url")
+    assert events({**row, "value": ["/pricing"]}).notes == {"event_values_unreadable": 1}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("read", "what"),
+    [
+        (lambda frame: events({name: [] for name in frame}), "events"),
+        (
+            lambda frame: read_conversions(
+                frame, key="lead_id", converted_at="won", keys=KEYS, timezone="UTC", missing={"*": []}
+            ),
+            "outcomes",
+        ),
+        (
+            lambda frame: read_history(frame, FieldHistoryColumns(), keys=KEYS, timezone="UTC", missing={"*": []}),
+            "field changes",
+        ),
+    ],
+)
+def test_a_table_without_rows_is_refused(read: Callable[[pd.DataFrame], object], what: str) -> None:
+    with pytest.raises(InputError, match=rf"The table of {what} \(data\..*\) has a header but no rows"):
+        read(pd.DataFrame(columns=["lead_id", "won"]))

@@ -135,6 +135,25 @@ def test_naive_and_aware_stamps_are_not_mixed() -> None:
         read("2026-01-31T14:30Z", "2026-01-31 14:30", "2026-01-30 14:30", "2026-01-30 14:30")
 
 
+def test_an_epoch_has_a_zone_and_is_not_mixed_with_stamps_that_have_none() -> None:
+    assert read("2026-01-31T14:30Z", "1700000000") == ["2026-01-31 14:30:00", "2023-11-14 22:13:20"]
+    with pytest.raises(InputError, match=r"'Created' mixes stamps .* \(1 and 1 different ones\)"):
+        read("2026-01-31 14:30", "1700000000")
+
+
+@pytest.mark.parametrize("stray", [0, 20260131, 1_700_000_000_000_000_000])
+def test_a_number_of_another_kind_among_epochs_is_no_stamp(stray: int) -> None:
+    # Read by the unit of the others, a zero would be 1970 and 20260131 a day in August of that year.
+    assert read(*[1_700_000_000] * 99, stray)[-2:] == ["2023-11-14 22:13:20", None]
+    with pytest.raises(InputError, match="1 of 2 filled cells are none"):
+        read(1_700_000_000, stray)
+
+
+def test_a_message_names_the_key_where_two_tables_have_a_column_of_that_name() -> None:
+    with pytest.raises(InputError, match=r"^Column 'date' \(columns.event.occurred_at\) must hold dates"):
+        parse_stamps(pd.Series(["web"]), timezone="UTC", name="date", key="columns.event.occurred_at")
+
+
 def test_one_date_above_twelve_tells_day_from_month_for_the_whole_column() -> None:
     assert read("02/03/2026", "31/01/2026", timezone="UTC") == ["2026-03-03 00:00:00", "2026-02-01 00:00:00"]
     assert read("02/03/2026", "01/31/2026", timezone="UTC") == ["2026-02-04 00:00:00", "2026-02-01 00:00:00"]

@@ -118,7 +118,11 @@ def test_each_guess_is_explained_beside_its_column() -> None:
 
 def test_a_project_of_tables_says_whose_records_are_and_how_long_to_wait() -> None:
     project = Project(
-        guesses=(Guess(column="Lead", role="id", reason="by its name"), Guess(column="Born", role="date", reason="x")),
+        guesses=(
+            Guess(column="Lead", role="id", reason="by its name"),
+            Guess(column="Born", role="date", reason="by its name"),
+            Guess(column="Firm", role="group", reason="keeps leads together"),
+        ),
         derive={"Job title": "title"},
         tables={
             "events": TableGuess(columns={"id": "who", "type": 'a "kind"'}, lead_column="Lead", n_rows=9, n_matched=9),

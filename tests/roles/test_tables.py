@@ -117,7 +117,10 @@ def test_what_a_table_needs_and_lacks_is_said(frame: dict[str, object], role: st
 
 
 def test_ids_of_the_events_themselves_are_no_leads_although_they_look_alike() -> None:
-    keys: dict[str, pd.Series] = {"Id": pd.Series(range(1001, 1401)), "Email": pd.Series([f"p{i}@x.example" for i in range(400)])}
+    keys: dict[str, pd.Series] = {
+        "Id": pd.Series(range(1001, 1401)),
+        "Email": pd.Series([f"p{i}@x.example" for i in range(400)]),
+    }
     log = {"id": range(1001, 1401), "email": [f"p{399 - i}@x.example" for i in range(400)]}
     found = guess(log | {"timestamp": ["2026-01-01 10:00"] * 400, "event": ["x"] * 400}, "events", keys)
     assert found.columns["group"] == "email"

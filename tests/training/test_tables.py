@@ -373,7 +373,7 @@ def test_a_date_to_look_at_is_its_first_moment(tables: Tables, trained: Any) -> 
 
     leads = tables.leads.iloc[300:330]
     at = features_as_of(leads, trained.model.plan, events=tables.events, as_of="2025-11-01").frame
-    cutoffs = pd.DataFrame({"lead_id": leads["Lead"], "cutoff": "2025-11-01"})
+    cutoffs = pd.DataFrame({"lead_id": tables.leads["Lead"], "cutoff": "2025-11-01"})
     chosen = prepare_tables(
         Tables(leads=tables.leads, events=tables.events, outcomes=tables.outcomes, cutoffs=cutoffs),
         config(data={"cutoffs": "c.csv"}, labels={"repeat": True}),

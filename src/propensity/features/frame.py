@@ -73,11 +73,12 @@ class LeadTables:
     history: History | None
     notes: Mapping[str, int]
 
-    def known_at(self) -> list[np.ndarray]:
-        """Give when each record of each table was known."""
+    def known_at(self, *, of_all: bool = False) -> list[np.ndarray]:
+        """Give when each record of each table was known; of events of other leads too, where all are wanted."""
         parts = [self.created_at]
         if self.events is not None:
-            parts.append(self.events.known_at)
+            seen = self.events.seen_at
+            parts.append(seen if of_all and seen is not None else self.events.known_at)
         if self.history is not None:
             parts.append(self.history.frame["at"].to_numpy())
         return parts
@@ -376,12 +377,9 @@ def features_as_of(
 
 def _newest(tables: LeadTables, plan: FeaturePlan) -> int:
     """Give the newest instant of tables to be scored; NEVER without any."""
-    parts = tables.known_at()
-    if tables.events is not None and tables.events.seen_at is not None:
-        # The whole log says what day it is: a lead scored alone must not be younger than beside others.
-        parts.append(tables.events.seen_at)
     newest = newest_record(
-        parts,
+        # The whole log says what day it is: a lead scored alone must not be younger than beside others.
+        tables.known_at(of_all=True),
         # After so long a silence every window is empty.
         quiet_days=plan.windows_days[-1],
         next_step="Mend their dates, or name the instant to score as of: --as-of 2026-10-01T00:00Z.",
