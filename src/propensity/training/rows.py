@@ -238,7 +238,7 @@ def _old_enough(y: np.ndarray, stamps: pd.Series | None, config: Config) -> tupl
     if stamps is None or config.evaluation.fold_column:
         return everyone, ()
     at = microseconds(stamps)
-    end = extracted_at(config.data)
+    end = stated_end(config.data)
     if end is not None and "horizon_days" in config.labels.model_fields_set:
         days = config.labels.horizon_days + config.labels.ingest_lag_days
         is_old = at + days * DAY <= end
@@ -324,7 +324,7 @@ def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
     return folds
 
 
-def extracted_at(data: DataConfig) -> int | None:
+def stated_end(data: DataConfig) -> int | None:
     """Give the instant up to which the files know, as configured; None where it is not."""
     if data.extracted_at is None:
         return None
@@ -334,7 +334,7 @@ def extracted_at(data: DataConfig) -> int | None:
 
 def _data_end(config: Config, stamps: pd.Series | None) -> str:
     """Give the instant up to which the data knows: as configured, else the newest stamp; empty without either."""
-    given = extracted_at(config.data)
+    given = stated_end(config.data)
     if given is not None:
         stamps = to_stamps(np.array([given]))
     return "" if stamps is None else str(stamps.max().isoformat())

@@ -15,7 +15,6 @@ from propensity.asof import (
     join_keys,
     microseconds,
     newest_record,
-    parse_stamps,
     read_conversions,
     read_stamps,
     to_stamps,
@@ -42,7 +41,7 @@ from propensity.schema import (
     normalise_name,
     validate,
 )
-from propensity.training.rows import Examples, Prepared, groups_of, infer_features, leads_per_week
+from propensity.training.rows import Examples, Prepared, groups_of, infer_features, leads_per_week, stated_end
 
 # Fewer different cutoffs cannot be cut into a past and five blocks.
 MIN_CUTOFFS_IN_TIME = 3
@@ -172,8 +171,8 @@ def _extracted_at(read: LeadTables, conversions: Conversions, config: Config) ->
             "(columns.outcome.converted_at, columns.converted_at)."
         )
         raise InputError(msg)
-    given = config.data.extracted_at
-    if given is None:
+    at = stated_end(config.data)
+    if at is None:
         labels = config.labels
         newest = newest_record(
             [conversions.at, *read.known_at()],
@@ -183,8 +182,6 @@ def _extracted_at(read: LeadTables, conversions: Conversions, config: Config) ->
             "to when the files were exported.",
         )
         return NEVER if newest is None else newest
-    written = pd.Series([given.isoformat()])
-    at = int(microseconds(parse_stamps(written, timezone=config.data.timezone, name="data.extracted_at").at)[0])
     check_not_after(conversions.at, at, what="conversions")
     check_not_after(read.created_at, at, what="leads' dates of creation (columns.date)")
     if read.events is not None:
