@@ -18,10 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from propensity.asof import NEVER, Conversions, microseconds, to_stamps
+from propensity.asof import DAY, NEVER, Conversions, microseconds, to_stamps
 from propensity.config import LabelsConfig
 from propensity.labels import make_examples
-from propensity.labels.examples import DAY
 from propensity.synthetic import invent_crm
 from propensity.synthetic.crm import LARGE
 

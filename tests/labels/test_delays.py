@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.asof import NEVER
+from propensity.asof import DAY, NEVER
 from propensity.config import parse_config
 from propensity.errors import InputError
 from propensity.labels import first_immature, propose_horizon
-from propensity.labels.delays import DAY
 from propensity.training import prepare
 
 

@@ -1,6 +1,7 @@
 """The only place for time: stamps to aware UTC instants, records to what was known when."""
 
 from propensity.asof.records import (
+    DAY,
     NEVER,
     Conversions,
     Events,
@@ -21,6 +22,7 @@ from propensity.asof.records import (
 from propensity.asof.stamps import Stamps, parse_stamps
 
 __all__ = [
+    "DAY",
     "NEVER",
     "Conversions",
     "Events",

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from propensity.asof import NEVER, Events
+from propensity.asof import DAY, NEVER, Events
 from propensity.features.plan import DAYS_SINCE_CREATED, FIRST_EVENT, FeaturePlan
 
-DAY = 24 * 3600 * 1_000_000
 # Events looked at together: few enough for the caches of a processor, many enough to make numpy's calls cheap.
 CHUNK_EVENTS = 100_000
 # Observed for less than this, a rate is taken over so many days: one event on the first day is no habit.

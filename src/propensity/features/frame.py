@@ -183,7 +183,7 @@ def read_lead_tables(
         log = read_events(
             events,
             plan.event,
-            key=plan.event.group or plan.event.id or _id_of(events, lead_id),
+            key=key_column(events, plan, id=plan.event.id, group=plan.event.group),
             keys=owners,
             timezone=plan.timezone,
             missing=plan.missing,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-DAY = 24 * 3600 * 1_000_000
+from propensity.asof import DAY
+
 HORIZONS = (30, 60, 90, 180)
 # A horizon is long enough when it sees this share of the conversions that the history can show.
 MIN_SHARE = 0.90

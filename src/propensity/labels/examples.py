@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from propensity.asof import NEVER, Conversions
+from propensity.asof import DAY, NEVER, Conversions
 
 if TYPE_CHECKING:
     from propensity.config import LabelsConfig
 
-DAY = 24 * 3600 * 1_000_000
 # More leads than this share converting after they were closed as lost make "closed lost" no outcome.
 MAX_REOPENED = 0.01
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.asof import (
+    DAY,
     microseconds,
     parse_stamps,
     read_stamps,
@@ -23,7 +24,7 @@ from propensity.features import (
     reading_plan,
     with_derived,
 )
-from propensity.labels import DAY, first_immature, read_target
+from propensity.labels import first_immature, read_target
 from propensity.rules import Rules, build_rules
 from propensity.schema import (
     Schema,

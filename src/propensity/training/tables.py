@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.asof import (
+    DAY,
     NEVER,
     Conversions,
     check_not_after,
@@ -45,7 +46,6 @@ from propensity.training.rows import Examples, Prepared, groups_of, infer_featur
 
 # Fewer different cutoffs cannot be cut into a past and five blocks.
 MIN_CUTOFFS_IN_TIME = 3
-DAY = 24 * 3600 * 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
