@@ -20,6 +20,10 @@ N_BLOCKS = 5
 class Split:
     """Rows to learn from and rows to judge on; no lead on both sides.
 
+    In time, a lead that would be on both is not judged. To take it out of the past instead would let the future choose
+    who teaches: leads still open at the split are those that did not convert, and a past without them promises too
+    much.
+
     Parameters
     ----------
     past, test : array of int
@@ -43,8 +47,8 @@ class Blocks:
     order, known : array or None, shape (n_rows,)
         Where rows are in time: their cutoff, and from when on their label is known.
     is_apart : bool
-        Whether leads in a block leave the rows that teach it. Not for customers who come back: a later block
-        scores people whose earlier behaviour is known.
+        Whether leads that teach a block are left out of it. Not for customers who come back: a later block scores
+        people whose earlier behaviour is known.
     """
 
     of_row: np.ndarray
@@ -65,24 +69,27 @@ class Blocks:
         ----------
         block : int
         groups : array of int, shape (n_rows,)
-            Rows of one group stay on one side: those in the block leave the teaching rows.
+            Rows of one group stay on one side. In time, those in the block that the past knows are not judged;
+            without, they do not teach.
         """
         test = np.flatnonzero(self.of_row == block)
         past = np.flatnonzero(self.of_row < block if self.is_time else self.of_row != block)
         if self.is_time and self.order is not None and self.known is not None and len(test):
             past = past[self.known[past] <= self.order[test].min()]
-        return Split(past=without_groups(past, test, groups) if self.is_apart else past, test=test)
+        if not self.is_time:
+            return Split(past=without_groups(past, test, groups), test=test)
+        return Split(past=past, test=without_groups(test, past, groups) if self.is_apart else test)
 
 
-def without_groups(past: np.ndarray, test: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Drop from the past the rows of leads that are tested.
+def without_groups(rows: np.ndarray, others: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Drop the rows of leads that others have rows of.
 
     Examples
     --------
-    >>> without_groups(np.array([0, 1]), np.array([2]), np.array([7, 8, 7]))
-    array([1])
+    >>> without_groups(np.array([2, 3]), np.array([0, 1]), np.array([7, 8, 7, 9]))
+    array([3])
     """
-    return past[~np.isin(groups[past], groups[test])]
+    return rows[~np.isin(groups[rows], groups[others])]
 
 
 def boundaries(order: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -132,7 +139,7 @@ def time_origins(
         From when on a row's label is known: rows whose label window reaches into the test teach nothing (purge).
         None: at once.
     is_apart : bool
-        Whether tested leads leave the past.
+        Whether leads of the past are left out of the test.
 
     Returns
     -------
@@ -151,7 +158,7 @@ def time_origins(
         past = np.arange(start)
         if known is not None and len(test):
             past = past[known[past] <= order[start]]
-        past = without_groups(past, test, groups) if is_apart else past
+        test = without_groups(test, past, groups) if is_apart else test
         if len(test) and len(past):
             splits.append(Split(past=past, test=test))
     return splits

@@ -119,12 +119,14 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     learner, y = config.learner, examples.y
     blocks = out_of_fold_blocks(examples, seed=learner.seed)
     parts: dict[str | int, np.ndarray] = {}
+    is_judged = np.zeros(len(y), dtype=bool)
     for block in range(blocks.n_blocks):
         split = blocks.split(block, examples.groups)
+        is_judged[split.test] = True
         for name, margin in _candidates(split, examples, prepared, config).items():
             parts.setdefault(name, np.full(len(y), np.nan))[split.test] = margin
     of_row, last = blocks.of_row, blocks.n_blocks - 1
-    before, newest = (of_row >= 0) & (of_row < max(last, 1)), of_row == last
+    before, newest = is_judged & (of_row < max(last, 1)), is_judged & (of_row == last)
     weight = examples.weights
     # Folds of leads cannot see drift. Where rows have a time but too few different ones for blocks, the newest cutoff,
     # taught by those before it, is what tells whether boosted trees last.
@@ -196,7 +198,7 @@ def forward_split(examples: Examples) -> Split | None:
     newest = examples.order.max()
     test = np.flatnonzero(examples.order == newest)
     past = np.flatnonzero(examples.known <= newest)
-    past = without_groups(past, test, examples.groups) if examples.is_apart else past
+    test = without_groups(test, past, examples.groups) if examples.is_apart else test
     there = _can_learn(examples.y[past]) and _can_learn(examples.y[test])
     return Split(past=past, test=test) if there else None
 
@@ -208,8 +210,9 @@ def out_of_fold_blocks(examples: Examples, *, seed: int) -> Blocks:
     if examples.order is not None and examples.fold is None:
         blocks = time_blocks(examples.order, known=examples.known, is_apart=examples.is_apart)
         chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
-        # A purge can leave the first blocks of a short history nothing to learn from.
-        if blocks.n_blocks > 1 and (examples.known is None or all(_can_learn(examples.y[s.past]) for s in chain)):
+        # A purge can leave the first blocks of a short history nothing to learn from, old accounts any nobody to judge.
+        is_taught = examples.known is None or all(_can_learn(examples.y[split.past]) for split in chain)
+        if blocks.n_blocks > 1 and is_taught and all(len(split.test) for split in chain):
             return blocks
     return group_blocks(examples.y, examples.groups, seed=seed)
 
