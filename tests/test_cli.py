@@ -950,7 +950,11 @@ def grow_a_forest(model: Any) -> Any:
     matrix = rng.integers(0, 4, (400, n)).astype(float)
     y = (matrix[:, 0] > matrix[:, 1]).astype(float)
     forest = fit_forest(matrix, y, categorical=learned.encoder.categorical, n_trees=5, max_depth=4, seed=0)
-    blend = Blend(recipe=Recipe(n_trees=5, forest_share=0.5), forest=forest, linear=learned.blend.linear)
+    blend = Blend(
+        recipe=Recipe(shares={"small": 0.5, "linear": 0.5}, n_trees={"small": 5}),
+        forests={"small": forest},
+        linear=learned.blend.linear,
+    )
     return sealed(replace(model, learned=replace(learned, blend=blend)))
 
 

@@ -62,7 +62,7 @@ def leads(n_leads: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
 
 def model(share: float = 0.5) -> PropensityModel:
     values, y = leads()
-    recipe = Recipe(n_trees=10, forest_share=share)
+    recipe = Recipe(shares={"small": share, "linear": 1 - share}, n_trees={"small": 10})
     bands = Bands(
         sql=0.7,
         mql=0.3,
@@ -163,7 +163,8 @@ def test_no_cell_of_a_lead_is_in_the_bundle(files: dict[str, bytes]) -> None:
         pytest.param("encoder.json", lambda e: {**e, "codes": e["codes"][:1]}, id="a code less"),
         pytest.param("linear.json", lambda m: {**m, "terms": m["terms"][:1]}, id="a term less"),
         pytest.param("blend.json", lambda b: {**b, "depth": 3}, id="a setting more"),
-        pytest.param("blend.json", lambda b: {**b, "forest_share": "half"}, id="a share in words"),
+        pytest.param("blend.json", lambda b: {**b, "shares": {"small": "half"}}, id="a share in words"),
+        pytest.param("blend.json", lambda b: {**b, "shares": {"oracle": 1.0}}, id="a learner there is none of"),
         pytest.param("calibrator.json", lambda c: {"slope": c["slope"]}, id="half a calibrator"),
         pytest.param("thresholds.json", lambda t: {**t, "sql_promise": 1}, id="a promise that is a number"),
         pytest.param("reasons.json", lambda _: {}, id="no reasons"),
@@ -209,7 +210,7 @@ def test_skill_without_a_model_is_refused() -> None:
     ("name", "change"),
     [
         pytest.param("calibrator.json", lambda c: {**c, "intercept": c["intercept"] + 1e-6}, id="another intercept"),
-        pytest.param("blend.json", lambda b: {**b, "forest_share": 0.4}, id="another blend"),
+        pytest.param("blend.json", lambda b: {**b, "shares": {"small": 0.4, "linear": 0.6}}, id="another blend"),
         pytest.param("linear.json", lambda m: {**m, "intercept": 0.0}, id="another line"),
         pytest.param("canaries.json", lambda c: {**c, "margins": c["margins"][:-1]}, id="a margin less"),
         pytest.param("canaries.json", lambda c: {**c, "rows": c["rows"][:-1]}, id="a row less"),

@@ -55,7 +55,7 @@ LINEAR = LinearModel(
 NUMBER = NumberCode(low=-10.0, high=20.0, typical=2.0)
 LEARNED = Learned(
     encoder=Encoder(names=SCHEMA.names, codes=(CategoryCode(levels=("metals", "retail")), NUMBER, NUMBER)),
-    blend=Blend(recipe=Recipe(n_trees=100, forest_share=0.0), forest=None, linear=LINEAR),
+    blend=Blend(recipe=Recipe(shares={"linear": 1.0}, n_trees={}), forests={}, linear=LINEAR),
     calibrator=Calibrator(slope=1.0, intercept=0.0, limit=7.0, n_rows=1000, n_positive=200),
     bands=BANDS,
 )
@@ -395,7 +395,7 @@ def wide_model() -> PropensityModel:
     rows = validate(frame, schema)
     encoder = fit_encoder(rows.read, schema)
     matrix, y = encoder.encode(rows.read), frame["Won"].to_numpy(dtype=float)
-    recipe = Recipe(n_trees=60, forest_share=0.4)
+    recipe = Recipe(shares={"small": 0.4, "linear": 0.6}, n_trees={"small": 60})
     blend = fit_blend(matrix, y, encoder=encoder, recipe=recipe, max_depth=8, seed=0)
     contributions, _ = blend.contributions(matrix)
     reference = fit_reference(contributions, rows.read, schema, is_nurture=np.ones(len(y), dtype=bool))

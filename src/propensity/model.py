@@ -19,7 +19,7 @@ from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
 from propensity.explanations import Reference
 from propensity.features.plan import FeaturePlan
-from propensity.learners import Blend, Forest, LinearModel, Recipe, check_forest_text
+from propensity.learners import KINDS, LINEAR, Blend, Forest, LinearModel, Recipe, check_forest_text
 from propensity.rules import Rules
 from propensity.schema import Schema
 
@@ -137,7 +137,7 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
         blend = learned.blend
         parts |= {
             "encoder.json": learned.encoder.to_dict(),
-            "blend.json": {"n_trees": blend.recipe.n_trees, "forest_share": blend.recipe.forest_share},
+            "blend.json": {"shares": dict(blend.recipe.shares), "n_trees": dict(blend.recipe.n_trees)},
             "calibrator.json": learned.calibrator.to_dict(),
             "thresholds.json": learned.bands.to_dict(),
             "reasons.json": reference.to_dict(),
@@ -145,8 +145,7 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
         }
         if blend.linear is not None:
             parts["linear.json"] = blend.linear.to_dict()
-        if blend.forest is not None:
-            texts["forest_0.txt"] = blend.forest.text
+        texts |= {_forest_file(i): blend.forests[kind].text for i, kind in enumerate(sorted(blend.forests))}
     files = {name: _json_bytes(part) for name, part in parts.items()}
     files |= {name: text.encode() for name, text in texts.items()}
     manifest = {
@@ -237,22 +236,32 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         msg = "encoder and schema name other columns"
         raise ValueError(msg)
     recipe = Recipe(**_from_json(files["blend.json"]))
-    forest = linear = None
-    if recipe.forest_share > 0:
-        text = files["forest_0.txt"].decode()
+    names = [name for name, _ in recipe.named()]
+    if not {*names} <= {LINEAR, *KINDS} or not all(share <= 1 for _, share in recipe.named()):
+        msg = "the blend names learners or shares that there are none of"
+        raise ValueError(msg)
+    forests: dict[str, Forest] = {}
+    for i, kind in enumerate(name for name in names if name != LINEAR):
+        text = files[_forest_file(i)].decode()
         check_forest_text(text, n_features=len(encoder.names))
-        forest = Forest(text)
-    if recipe.forest_share < 1:
+        forests[kind] = Forest(text)
+    linear = None
+    if LINEAR in names:
         linear = LinearModel.from_dict(_from_json(files["linear.json"]))
         if len(linear.terms) != len(encoder.names):
             msg = "the linear model has other columns"
             raise ValueError(msg)
     return Learned(
         encoder=encoder,
-        blend=Blend(recipe=recipe, forest=forest, linear=linear),
+        blend=Blend(recipe=recipe, forests=forests, linear=linear),
         calibrator=Calibrator.from_dict(_from_json(files["calibrator.json"])),
         bands=Bands.from_dict(_from_json(files["thresholds.json"])),
     )
+
+
+def _forest_file(number: int) -> str:
+    """Name the file of a forest: they are numbered in the order of their kinds."""
+    return f"forest_{number}.txt"
 
 
 def _canaries(learned: Learned) -> dict[str, Any]:

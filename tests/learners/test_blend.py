@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from propensity.encoding import CategoryCode, Encoder, NumberCode
-from propensity.learners import Blend, LinearModel, Recipe, candidate_margins, choose_recipe, fit_blend
+from propensity.learners import (
+    KINDS,
+    LINEAR,
+    Blend,
+    Candidate,
+    LinearModel,
+    Recipe,
+    candidate_margins,
+    choose_recipe,
+    fit_blend,
+)
 from propensity.learners.linear import NumberTerm
 
 NUMBER = NumberCode(low=-10.0, high=20.0, typical=3.0)
@@ -20,22 +30,27 @@ def crossed_leads(n_leads: int = 800, *, seed: int = 0) -> tuple[np.ndarray, np.
     return np.column_stack([visits, source, age]), (rng.random(n_leads) < 1 / (1 + np.exp(-log_odds))).astype(float)
 
 
+def of_trees(share: float) -> Recipe:
+    """Two kinds of forest share so much; the linear model has the rest."""
+    return Recipe(shares={"small": share / 2, "extra": share / 2, LINEAR: 1 - share}, n_trees={"small": 10, "extra": 7})
+
+
 @pytest.mark.parametrize(
     ("share", "has_forest", "has_linear"), [(0.0, False, True), (0.3, True, True), (1.0, True, False)]
 )
 def test_a_learner_without_a_share_is_not_trained(share: float, has_forest: bool, has_linear: bool) -> None:
     matrix, y = crossed_leads()
-    recipe = Recipe(n_trees=10, forest_share=share)
+    recipe = of_trees(share)
     blend = fit_blend(matrix, y, encoder=ENCODER, recipe=recipe, max_depth=4, seed=0)
-    assert (blend.forest is not None, blend.linear is not None) == (has_forest, has_linear)
+    assert ({*blend.forests}, blend.linear is not None) == ({"small", "extra"} if has_forest else set(), has_linear)
 
 
 def test_margin_is_the_weighted_sum_of_both_learners_and_so_are_its_parts() -> None:
     matrix, y = crossed_leads()
-    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=Recipe(n_trees=10, forest_share=0.3), max_depth=4, seed=0)
-    assert blend.forest is not None
+    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=of_trees(0.3), max_depth=4, seed=0)
     assert blend.linear is not None
-    expected = 0.3 * blend.forest.margin(matrix) + 0.7 * blend.linear.margin(matrix)
+    trees = blend.forests["small"].margin(matrix) + blend.forests["extra"].margin(matrix)
+    expected = 0.15 * trees + 0.7 * blend.linear.margin(matrix)
     np.testing.assert_allclose(blend.margin(matrix), expected, rtol=0, atol=1e-15)
     parts, base = blend.contributions(matrix)
     np.testing.assert_allclose(parts.sum(axis=1) + base, blend.margin(matrix), rtol=0, atol=1e-12)
@@ -43,7 +58,7 @@ def test_margin_is_the_weighted_sum_of_both_learners_and_so_are_its_parts() -> N
 
 def test_a_lead_alone_scores_as_in_a_batch_bit_for_bit() -> None:
     matrix, y = crossed_leads()
-    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=Recipe(n_trees=10, forest_share=0.3), max_depth=4, seed=0)
+    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=of_trees(0.3), max_depth=4, seed=0)
     batch, parts = blend.margin(matrix), blend.contributions(matrix)[0]
     for i in range(50):
         np.testing.assert_array_equal(blend.margin(matrix[i : i + 1]), batch[i : i + 1])
@@ -53,19 +68,19 @@ def test_a_lead_alone_scores_as_in_a_batch_bit_for_bit() -> None:
 def test_a_forest_share_of_zero_is_the_linear_model_to_the_bit() -> None:
     term = NumberTerm(low=0.0, high=10.0, center=0.0, slope=0.1, missing=0.0, mean=0.3)
     linear = LinearModel(intercept=-1.0, terms=(term,))
-    blend = Blend(recipe=Recipe(n_trees=100, forest_share=0.0), forest=None, linear=linear)
+    blend = Blend(recipe=Recipe(shares={LINEAR: 1.0}, n_trees={}), forests={}, linear=linear)
     visits = np.arange(10.0)[:, None]
     np.testing.assert_array_equal(blend.margin(visits), linear.margin(visits))
     assert blend.contributions(visits)[1] == linear.contributions(visits)[1]
 
 
 @pytest.mark.parametrize(
-    ("max_trees", "counts"), [(3000, {100, 200, 300}), (150, {100, 150}), (5, {5})], ids=["all", "two", "one"]
+    ("max_trees", "counts"), [(3000, {100, 200, 300}), (450, {100, 150}), (15, {5}), (1, {1})]
 )
-def test_no_candidate_has_more_trees_than_allowed(max_trees: int, counts: set[int]) -> None:
+def test_the_forests_of_a_blend_have_no_more_trees_together_than_allowed(max_trees: int, counts: set[int]) -> None:
     matrix, y = crossed_leads(200)
     margins = candidate_margins(matrix, y, matrix[:7], encoder=ENCODER, max_trees=max_trees, max_depth=3, seed=0)
-    assert {*margins} == counts | {"linear"}
+    assert {*margins} == {(LINEAR, 0), *((kind, n) for kind in KINDS for n in counts)}
     assert {margin.shape for margin in margins.values()} == {(7,)}
 
 
@@ -81,7 +96,7 @@ def test_a_past_of_one_outcome_gives_its_log_odds_with_half_a_lead_added_to_each
     margins = candidate_margins(
         past, y.astype(float), np.ones((3, 3)), encoder=ENCODER, max_trees=10, max_depth=3, seed=0
     )
-    assert {*margins} == {"linear", 10}
+    assert {*margins} == {(LINEAR, 0), *((kind, 3) for kind in KINDS)}
     for values in margins.values():
         np.testing.assert_allclose(values, np.full(3, margin), rtol=0, atol=1e-15)
 
@@ -98,28 +113,43 @@ TRUE_SIDE = 2 * Y - 1
 BLOCK = np.arange(400) // 100
 
 
+def candidates(**margins: np.ndarray) -> dict[Candidate, np.ndarray]:
+    """Name margins as candidates: ``line``, or a kind of forest and its number of trees."""
+    names = {name: (LINEAR, 0) if name == "line" else (name[:5], int(name[5:])) for name in margins}
+    return {names[name]: margin for name, margin in margins.items()}
+
+
 def test_trees_that_say_what_the_line_says_are_left_out() -> None:
-    margins: dict[str | int, np.ndarray] = {100: TRUE_SIDE, 200: TRUE_SIDE, "linear": TRUE_SIDE}
-    assert choose_recipe(margins, Y, block=BLOCK) == Recipe(n_trees=100, forest_share=0.0)
+    margins = candidates(small100=TRUE_SIDE, small200=TRUE_SIDE, line=TRUE_SIDE)
+    assert choose_recipe(margins, Y, block=BLOCK) == Recipe(shares={LINEAR: 1.0}, n_trees={})
 
 
-def test_trees_that_are_better_in_every_block_ship_alone() -> None:
-    margins: dict[str | int, np.ndarray] = {100: TRUE_SIDE, 200: 2 * TRUE_SIDE, "linear": 0 * TRUE_SIDE}
-    # 2 in the right direction costs log(1 + e^-2) = 0.13 nats, 1 costs 0.31, 0 costs 0.69.
-    assert choose_recipe(margins, Y, block=BLOCK) == Recipe(n_trees=200, forest_share=1.0)
+def test_trees_that_are_better_in_every_block_earn_every_vote() -> None:
+    # 2 in the right direction costs log(1 + e^-2) = 0.13 nats, 1 costs 0.31, 0 costs 0.69. Ten votes were even.
+    margins = candidates(small100=TRUE_SIDE, small200=2 * TRUE_SIDE, line=0 * TRUE_SIDE)
+    recipe = choose_recipe(margins, Y, block=BLOCK)
+    assert recipe.n_trees == {"small": 200}
+    assert recipe.shares == {"small": pytest.approx(25 / 30), LINEAR: pytest.approx(5 / 30)}
+
+
+def test_forests_that_err_on_different_leads_share_their_votes() -> None:
+    one = np.where(np.arange(400) % 8 < 4, 2 * TRUE_SIDE, 0)
+    margins = candidates(small100=one, extra100=2 * TRUE_SIDE - one, line=0 * TRUE_SIDE)
+    shares = choose_recipe(margins, Y, block=BLOCK).shares
+    assert shares["small"] == pytest.approx(shares["extra"], abs=1 / 30)
+    assert sum(shares.values()) == pytest.approx(1)
 
 
 def test_a_gain_in_one_block_and_a_loss_in_the_next_is_no_gain() -> None:
-    # Over rows the gain is sure: one block in which trees know everything, three in which they know a little less.
-    forest = np.where(BLOCK == 0, 4 * TRUE_SIDE, 0.9 * TRUE_SIDE)
-    margins: dict[str | int, np.ndarray] = {100: forest, "linear": TRUE_SIDE}
+    # Over rows the gain is sure: one block in which trees know everything, three in which they know less.
+    forest = np.where(BLOCK == 0, 9 * TRUE_SIDE, 0.9 * TRUE_SIDE)
+    margins = candidates(small100=forest, line=TRUE_SIDE)
     assert choose_recipe(margins, Y, block=BLOCK).forest_share == 0.0
     assert choose_recipe(margins, Y, block=np.zeros(400, dtype=int)).forest_share > 0
 
 
 def test_a_gain_within_the_noise_of_the_rows_is_no_gain() -> None:
-    # Four leads in a hundred gain much, the others lose a little: the mean is above zero, not above its noise.
     rng = np.random.default_rng(0)
     forest = TRUE_SIDE + rng.normal(scale=1.2, size=400)
-    margins: dict[str | int, np.ndarray] = {100: forest, "linear": TRUE_SIDE}
+    margins = candidates(small100=forest, line=TRUE_SIDE)
     assert choose_recipe(margins, Y, block=np.zeros(400, dtype=int)).forest_share == 0.0

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from propensity.config import Config, parse_config
 from propensity.evaluation import HEADERS
+from propensity.learners import Recipe
 from propensity.reporting import (
     VERDICTS,
     band_lines,
@@ -64,7 +65,7 @@ def judged(run: TrainingRun, **changes: Any) -> TrainingRun:
 def with_share(run: TrainingRun, share: float) -> TrainingRun:
     learned = run.model.learned
     assert learned is not None
-    recipe = replace(learned.blend.recipe, forest_share=share, n_trees=20)
+    recipe = Recipe(shares={"small": share, "linear": 1 - share}, n_trees={"small": 20})
     return judged(run, learned=replace(learned, blend=replace(learned.blend, recipe=recipe)))
 
 
@@ -117,9 +118,9 @@ def test_a_summary_counts_what_was_not_used(run: TrainingRun) -> None:
 @pytest.mark.parametrize(
     ("share", "words"),
     [
-        (0.0, "logistic regression alone: boosted trees did not beat it in block after block"),
-        (0.3, "30% 20 boosted trees, 70% logistic regression"),
-        (1.0, "20 boosted trees"),
+        (0.0, "logistic regression alone: boosted trees did not beat it by more than the standard error"),
+        (0.3, "70% logistic regression, 30% boosted trees (20 small)"),
+        (1.0, "boosted trees (20 small)"),
     ],
 )
 def test_a_summary_names_the_learner(run: TrainingRun, share: float, words: str) -> None:

@@ -58,7 +58,7 @@ def fitted(*, seed: int = 0, forest_share: float = 0.5) -> PropensityModel:
     read = validate(history, schema).read
     encoder = fit_encoder(read, schema)
     matrix = encoder.encode(read)
-    recipe = Recipe(n_trees=8, forest_share=forest_share)
+    recipe = Recipe(shares={"small": forest_share, "linear": 1 - forest_share}, n_trees={"small": 8})
     blend = fit_blend(matrix, y, encoder=encoder, recipe=recipe, max_depth=3, seed=0)
     calibrator = fit_calibrator(blend.margin(matrix), y, np.arange(600) // 150, is_time=True)
     probability = calibrator.probability(blend.margin(matrix))
@@ -358,7 +358,7 @@ FORGERIES: dict[str, Callable[[Path], object]] = {
     "infinite threshold": replace_in("thresholds.json", lambda v: v.update(sql=float("-inf"))),
     "NaN fact": replace_in("manifest.json", lambda v: v["facts"].update(rows=float("nan"))),
     "slope beyond a float": replace_in("calibrator.json", lambda v: v.update(slope=10**400)),
-    "share beyond a float": replace_in("blend.json", lambda v: v.update(forest_share=10**400)),
+    "share beyond a float": replace_in("blend.json", lambda v: v.update(shares={"small": 10**400})),
     "canary beyond a float": replace_in("canaries.json", lambda v: v["margins"].__setitem__(0, 10**400)),
     "threshold in words": replace_in("thresholds.json", lambda v: v.update(sql="low")),
     "reasons of another model": replace_in("reasons.json", lambda v: v["margin_parts"].pop()),

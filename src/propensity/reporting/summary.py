@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from propensity.evaluation import HEADERS
+from propensity.learners import LINEAR
 from propensity.schema import MQL, SQL
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
         "data": dict(run.data),
         "audit": [dict(entry) for entry in run.audit],
         "learner": {
-            "n_trees": learned.blend.recipe.n_trees if learned.blend.forest else 0,
-            "forest_share": learned.blend.recipe.forest_share,
+            "shares": dict(learned.blend.recipe.named()),
+            "n_trees": dict(learned.blend.recipe.n_trees),
             "slope": learned.calibrator.slope,
             "intercept": learned.calibrator.intercept,
         }
@@ -134,13 +135,15 @@ def _learner_lines(run: TrainingRun) -> list[str]:
     learned = run.model.learned
     if learned is None:
         return []
-    share = learned.blend.recipe.forest_share
+    recipe = learned.blend.recipe
+    share = recipe.forest_share
+    trees = ", ".join(f"{recipe.n_trees[name]} {name}" for name, _ in recipe.named() if name != LINEAR)
     if share == 0:
-        what = "logistic regression alone: boosted trees did not beat it in block after block"
+        what = "logistic regression alone: boosted trees did not beat it by more than the standard error"
     elif share == 1:
-        what = f"{learned.blend.recipe.n_trees} boosted trees"
+        what = f"boosted trees ({trees})"
     else:
-        what = f"{share:.0%} {learned.blend.recipe.n_trees} boosted trees, {1 - share:.0%} logistic regression"
+        what = f"{1 - share:.0%} logistic regression, {share:.0%} boosted trees ({trees})"
     calibrator = learned.calibrator
     return [
         "",

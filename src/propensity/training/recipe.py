@@ -19,7 +19,7 @@ from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
 from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins, without_groups
-from propensity.learners import candidate_margins, choose_recipe, fit_blend
+from propensity.learners import Candidate, candidate_margins, choose_recipe, fit_blend
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.reporting import model_card
 from propensity.rules import Rules
@@ -118,7 +118,7 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     """
     learner, y = config.learner, examples.y
     blocks = out_of_fold_blocks(examples, seed=learner.seed)
-    parts: dict[str | int, np.ndarray] = {}
+    parts: dict[Candidate, np.ndarray] = {}
     is_judged = np.zeros(len(y), dtype=bool)
     for block in range(blocks.n_blocks):
         split = blocks.split(block, examples.groups)
@@ -140,7 +140,7 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         block=of_row[chosen_on],
         weight=weight[chosen_on],
     )
-    margin = recipe.forest_share * parts[recipe.n_trees] + (1 - recipe.forest_share) * parts["linear"]
+    margin = recipe.margin(parts)
     calibrator = fit_calibrator(
         margin[before], y[before], of_row[before], is_time=blocks.is_time, weight=weight[before]
     )
@@ -168,7 +168,7 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     return Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=bands)
 
 
-def _candidates(split: Split, examples: Examples, prepared: Prepared, config: Config) -> dict[str | int, np.ndarray]:
+def _candidates(split: Split, examples: Examples, prepared: Prepared, config: Config) -> dict[Candidate, np.ndarray]:
     """Train every candidate on a split's past and give its margins of the test rows."""
     learner = config.learner
     # Ranges and levels too come from the past alone: the linear part clips to them.
