@@ -113,6 +113,52 @@ def test_every_lead_is_in_the_output_and_the_unborn_are_counted(usual: Told, sma
     assert usual.notes["not_there_at_the_cutoff"] == n_unborn
 
 
+def test_leads_created_after_the_instant_are_unscored_and_no_fault_of_the_file(
+    scored: Callable[..., Told], bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    as_of = "2025-06-01T00:00Z"
+    is_unborn = (small_world["leads"]["Created"] > as_of).to_list()
+    assert 80 < sum(is_unborn) < 160
+    told = scored({}, "--as-of", as_of)
+    assert told.scores is not None
+    assert told.scores["Lead"].to_list() == small_world["leads"]["Lead"].to_list()
+    assert (told.scores["band"] == "unscored").to_list() == is_unborn
+    assert (told.scores["probability"] == "").to_list() == is_unborn
+    assert json.loads(told.out)["degraded"] == 0
+    for command, of_them in (("score", "as of which scores are: not scored"), ("features", "their rows are empty")):
+        output = {"score": "scores.csv", "features": "rows.parquet"}[command]
+        assert run([command, "--model", str(bundle), "--as-of", as_of, "-o", output]) == 0
+        said = capsys.readouterr().out
+        assert f"  {sum(is_unborn)} leads were created after {as_of}" in said
+        assert of_them in said
+        assert re.search("INVALID_ROW|not there|could not be scored", said) is None
+
+
+def test_broken_rows_are_a_share_of_the_leads_that_were_there(scored: Callable[..., Told], small_world: Frames) -> None:
+    leads, as_of = small_world["leads"], "2025-06-01T00:00Z"
+    n_born = int((leads["Created"] <= as_of).sum())
+    assert n_born < 80
+    for n_broken, code in ((n_born // 5, 0), (n_born // 5 + 1, 4)):
+        broken = leads.assign(Industry=leads["Industry"].where(leads.index >= n_broken, "x" * 70_000))
+        told = scored({"leads": broken}, "--as-of", as_of)
+        assert told.code == code
+    assert f"of {n_born} rows cannot be scored by the model (INVALID_ROW: {n_born // 5 + 1});" in told.err
+
+
+def test_an_instant_before_every_lead_is_refused(scored: Callable[..., Told], small_world: Frames) -> None:
+    told = scored({}, "--as-of", "2024-01-01")
+    first = pd.Timestamp(small_world["leads"]["Created"].min()).isoformat()
+    assert told.code == 2
+    assert (
+        "No lead was there yet: all 160 were created after the instant to score as of (2024-01-01T00:00:00+00:00). "
+        f"The earliest of them was created at {first}. Name a later instant with --as-of."
+    ) in told.err
+    early = at_cutoffs(("L0100", "2024-01-01T00:00:00Z"), ("L0101", "2024-02-01T00:00:00Z"))
+    told = scored({"cutoffs": early}, "--cutoffs", "cutoffs.csv")
+    assert told.code == 2
+    assert "after their own cutoffs (the latest is 2024-02-01T00:00:00+00:00)." in told.err
+
+
 def test_odd_events_change_no_score_and_are_counted(
     scored: Callable[..., Told], usual: Told, small_world: Frames
 ) -> None:
@@ -252,6 +298,15 @@ def test_rows_of_the_cutoffs_that_cannot_be_scored_stay_and_are_counted(scored: 
     assert {*told.scores["scored_by"].tail(4)} == {""}
     assert told.notes["rows_without_a_cutoff_of_a_known_lead"] == 3
     assert told.notes["identical_rows"] == 1
+
+
+def test_many_rows_of_the_cutoffs_that_name_no_known_lead_are_a_broken_file(scored: Callable[..., Told]) -> None:
+    unknown = [(f"U{i}", "2025-12-01T00:00:00Z") for i in range(9)]
+    before = [(f"L{i:04d}", "2020-01-01T00:00:00Z") for i in range(9)]
+    assert scored({"cutoffs": at_cutoffs(*GOOD, *before)}, "--cutoffs", "cutoffs.csv").code == 0
+    told = scored({"cutoffs": at_cutoffs(*GOOD, *before, *unknown)}, "--cutoffs", "cutoffs.csv")
+    assert told.code == 4
+    assert "23% of 39 rows cannot be scored by the model (INVALID_ROW: 9)" in told.err
 
 
 @pytest.mark.parametrize(

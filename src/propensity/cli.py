@@ -422,14 +422,14 @@ def run_score(options: argparse.Namespace) -> None:
             fallback_reason=fallback,
         )
         if not options.allow_degraded:
-            check_degraded(scores)
+            check_degraded(scores, n_unborn=rows.n_unborn)
         write_scores(scores.frame, output)
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
     if options.json:
         print(json.dumps({**summary, "output": str(output), "model_version": model.version, "why_rules": why}))
     else:
-        _print_scores(summary, output, why)
+        _print_scores(summary, output, why, n_unborn=rows.n_unborn, as_of=as_of)
     if options.strict and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
@@ -531,6 +531,8 @@ def run_features(options: argparse.Namespace) -> None:
         frame = rows.frame[[name for name in rows.frame.columns if normalise_name(name) in wanted]]
         write_rows(frame, output)
     print(f"{len(frame):,} rows of {len(model.schema.names)} features{f', as of {as_of}' if as_of else ''}")
+    if rows.n_unborn:
+        print(f"  {_unborn(rows.n_unborn, as_of)}: their rows are empty")
     _print_notes(rows.notes)
     print(f"Written: {output}")
 
@@ -832,25 +834,37 @@ def _check_promises(result: TrainingRun) -> None:
         raise PromiseError(msg)
 
 
-def _print_scores(summary: dict[str, Any], output: Path, why: str) -> None:
-    total = summary["rows"]
+def _print_scores(summary: dict[str, Any], output: Path, why: str, *, n_unborn: int, as_of: str) -> None:
+    from propensity.scoring import without_unborn
+
+    total = summary["rows"] - n_unborn
     bands = summary["bands"]
+    n_unscored = bands.get("unscored", 0) - n_unborn
     print(f"Scored {total:,} leads: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
-    if bands.get("unscored"):
-        print(f"  {bands['unscored']:,} could not be scored.")
+    if n_unborn:
+        print(f"  {_unborn(n_unborn, as_of)}, as of which scores are: not scored")
+    if n_unscored:
+        print(f"  {n_unscored:,} could not be scored.")
     if why:
         print(f"  By the rules, not by a model. {why}")
-    for reason, n in summary["fallback_reasons"].items():
+    for reason, n in without_unborn(summary["fallback_reasons"], n_unborn).items():
         print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
     if summary["absent"]:
         print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
-    _print_notes(summary["notes"])
+    # Leads that came later were told of above.
+    n_absent = summary["notes"].get("not_there_at_the_cutoff", 0) - n_unborn
+    _print_notes({**summary["notes"], "not_there_at_the_cutoff": n_absent})
     print(f"Written: {output}")
+
+
+def _unborn(n: int, as_of: str) -> str:
+    return f"{n:,} leads were created after {as_of or 'their cutoff'}"
 
 
 def _print_notes(notes: Mapping[str, int]) -> None:
     for name, n in notes.items():
-        print(f"  {name.replace('_', ' ')}: {n:,}")
+        if n:
+            print(f"  {name.replace('_', ' ')}: {n:,}")
 
 
 def _print_explanation(answer: dict[str, Any], why: str) -> None:
