@@ -341,3 +341,17 @@ def test_no_file_that_a_project_reads_is_written_over(
     assert run(["score", "--model", str(bundle), "-o", name, "--as-of", AS_OF]) == 2
     assert f"{name} is one of the files that are read and would be lost." in capsys.readouterr().err
     assert Path(name).read_bytes() == before
+
+
+def test_init_tells_files_given_in_each_others_place(
+    small_world: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, frame in small_world.items():
+        frame.to_csv(f"{name}.csv", index=False)
+    assert run(["init", "leads.csv", "--events", "outcomes.csv", "--outcomes", "events.csv"]) == 2
+    assert capsys.readouterr().err == (
+        "propensity init: outcomes.csv (--events) looks like a file of conversions, "
+        "events.csv (--outcomes) looks like an event log; did you swap --events and --outcomes?\n"
+    )
+    assert not Path("propensity.toml").exists()

@@ -17,7 +17,7 @@ from propensity.roles.columns import EMAIL, Facts, Given, Guess, guess_roles, lo
 from propensity.roles.derived import propose_derived
 from propensity.roles.exports import COLUMNS, is_bought, is_lost, plain, stage_of
 from propensity.roles.points import propose_event_rules, propose_rules
-from propensity.roles.tables import TableGuess, guess_table
+from propensity.roles.tables import TableGuess, check_given, guess_table
 from propensity.schema import Tables, missing_words, normalise_name, read_texts
 
 # So many leads must have had an event for its type to be worth a family or a line of the sheet.
@@ -123,12 +123,13 @@ def propose_project(
         What the files lack, and what to name.
     """
     leads = tables.leads
-    facts = look_at(leads, missing=missing)
     beside: dict[str, pd.DataFrame] = {
         table: frame
         for table in ("events", "outcomes", "cutoffs", "field_history")
         if (frame := getattr(tables, table)) is not None
     }
+    check_given({"leads": leads, **beside}, names=names or {})
+    facts = look_at(leads, missing=missing)
     plain_guesses = guess_roles(leads, given, missing=missing, facts=facts)
     said = {guess.column for guess in plain_guesses if guess.reason == "you said so"}
     # What a person says of a column stands.
