@@ -192,7 +192,23 @@ def test_counts_are_words_on_the_terminal(
     scored({"events": with_rows(small_world["events"], ("L9999", "2025-06-01T00:00:00Z", "visit"))}, "--as-of", AS_OF)
     for command in (["score", "-o", "scores.csv"], ["features", "-o", "rows.parquet"]):
         assert run([*command, "--model", str(bundle), "--as-of", AS_OF]) == 0
-        assert "  events of unknown leads: 1\n" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "  1 events are of leads that are not in this file; passed over\n" in said
+        assert "Warning" not in said
+
+
+def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
+    scored: Callable[..., Told], bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    """A handful of leads may have done nothing yet; a wrong column looks the same."""
+    events = small_world["events"].assign(lead_id="X" + small_world["events"]["lead_id"])
+    told = scored({"events": events}, "--as-of", AS_OF)
+    assert (told.code, told.notes["events_of_unknown_leads"]) == (0, len(events))
+    [warning] = json.loads(told.out)["warnings"]
+    assert warning.startswith(f"All {len(events)} events are of leads that are not in this file, which are scored as")
+    assert "Check that column 'lead_id' of the events (columns.event.id) names leads as column 'Lead'" in warning
+    assert run(["score", "--model", str(bundle), "--as-of", AS_OF, "-o", "scores.csv"]) == 0
+    assert f"  Warning: {warning}\n" in capsys.readouterr().out
 
 
 def test_a_stray_record_does_not_say_as_of_when_to_score(scored: Callable[..., Told], small_world: Frames) -> None:

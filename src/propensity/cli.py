@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "propensity.toml"
 # What moves a lead less than these is shown as one sum.
 MAX_SHOWN = 15
+# Counts that are nobody's fault, in words.
+NOTES = {"events_of_unknown_leads": "{:,} events are of leads that are not in this file; passed over"}
 
 DESCRIPTION = """\
 Learn from past leads which new ones will buy.
@@ -427,9 +429,10 @@ def run_score(options: argparse.Namespace) -> None:
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
     if options.json:
-        print(json.dumps({**summary, "output": str(output), "model_version": model.version, "why_rules": why}))
+        told = {"output": str(output), "model_version": model.version, "why_rules": why, "warnings": [*rows.warnings]}
+        print(json.dumps({**summary, **told}))
     else:
-        _print_scores(summary, output, why, n_unborn=rows.n_unborn, as_of=as_of)
+        _print_scores(summary, output, why, rows=rows, as_of=as_of)
     if options.strict and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
@@ -533,7 +536,7 @@ def run_features(options: argparse.Namespace) -> None:
     print(f"{len(frame):,} rows of {len(model.schema.names)} features{f', as of {as_of}' if as_of else ''}")
     if rows.n_unborn:
         print(f"  {_unborn(rows.n_unborn, as_of)}: their rows are empty")
-    _print_notes(rows.notes)
+    _print_notes(rows.notes, rows.warnings)
     print(f"Written: {output}")
 
 
@@ -834,9 +837,10 @@ def _check_promises(result: TrainingRun) -> None:
         raise PromiseError(msg)
 
 
-def _print_scores(summary: dict[str, Any], output: Path, why: str, *, n_unborn: int, as_of: str) -> None:
+def _print_scores(summary: dict[str, Any], output: Path, why: str, *, rows: ScoringRows, as_of: str) -> None:
     from propensity.scoring import without_unborn
 
+    n_unborn = rows.n_unborn
     total = summary["rows"] - n_unborn
     bands = summary["bands"]
     n_unscored = bands.get("unscored", 0) - n_unborn
@@ -853,7 +857,7 @@ def _print_scores(summary: dict[str, Any], output: Path, why: str, *, n_unborn: 
         print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
     # Leads that came later were told of above.
     n_absent = summary["notes"].get("not_there_at_the_cutoff", 0) - n_unborn
-    _print_notes({**summary["notes"], "not_there_at_the_cutoff": n_absent})
+    _print_notes({**summary["notes"], "not_there_at_the_cutoff": n_absent}, rows.warnings)
     print(f"Written: {output}")
 
 
@@ -861,10 +865,12 @@ def _unborn(n: int, as_of: str) -> str:
     return f"{n:,} leads were created after {as_of or 'their cutoff'}"
 
 
-def _print_notes(notes: Mapping[str, int]) -> None:
+def _print_notes(notes: Mapping[str, int], warnings: Sequence[str]) -> None:
     for name, n in notes.items():
         if n:
-            print(f"  {name.replace('_', ' ')}: {n:,}")
+            print("  " + NOTES.get(name, name.replace("_", " ") + ": {:,}").format(n))
+    for warning in warnings:
+        print(f"  Warning: {warning}")
 
 
 def _print_explanation(answer: dict[str, Any], why: str) -> None:

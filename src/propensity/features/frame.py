@@ -97,11 +97,14 @@ class ScoringRows:
         Records of other tables that did not count, by reason.
     n_unborn : int
         Leads that were created after the instant they are to be scored as of.
+    warnings: tuple of str
+        What a person should look at, although every row was made.
     """
 
     frame: pd.DataFrame
     notes: Mapping[str, int]
     n_unborn: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 def reading_plan(config: Config) -> FeaturePlan:
@@ -383,6 +386,20 @@ def features_as_of(
         frame=frame,
         notes={name: n for name, n in notes.items() if n},
         n_unborn=int(keys[is_unborn].nunique()),
+        warnings=_warnings(events, tables, plan),
+    )
+
+
+def _warnings(events: pd.DataFrame | None, tables: LeadTables, plan: FeaturePlan) -> tuple[str, ...]:
+    """Warn where no event is of a lead to be scored: a few leads may have done nothing, a whole file hardly."""
+    if events is None or tables.notes.get("events_of_unknown_leads", 0) < len(events):
+        return ()
+    key = "group" if plan.event.group else "id"
+    whose = key_column(events, plan, id=plan.event.id, group=plan.event.group)
+    return (
+        f"All {len(events):,} events are of leads that are not in this file, which are scored as if they had done "
+        f"nothing. Check that column {whose!r} of the events (columns.event.{key}) names leads as column "
+        f"{(plan.group if key == 'group' else plan.id)!r} of the lead file (columns.{key}) does.",
     )
 
 
