@@ -134,6 +134,14 @@ def test_leads_created_after_the_instant_are_unscored_and_no_fault_of_the_file(
         assert re.search("INVALID_ROW|not there|could not be scored", said) is None
 
 
+def test_a_lead_is_there_from_the_instant_of_its_creation_on(scored: Callable[..., Told], small_world: Frames) -> None:
+    born = pd.Timestamp(small_world["leads"]["Created"][80])
+    for instant, is_there in ((born, True), (born - pd.Timedelta(seconds=1), False)):
+        told = scored({}, "--as-of", instant.isoformat())
+        assert told.scores is not None
+        assert (told.scores["scored_by"][80] == "model") == is_there
+
+
 def test_broken_rows_are_a_share_of_the_leads_that_were_there(scored: Callable[..., Told], small_world: Frames) -> None:
     leads, as_of = small_world["leads"], "2025-06-01T00:00Z"
     n_born = int((leads["Created"] <= as_of).sum())

@@ -164,7 +164,8 @@ def _add_tables(parser: argparse.ArgumentParser, *, cutoffs: bool = True) -> Non
         "--as-of",
         metavar="T",
         default="",
-        help="the instant to score as of; nothing at or after it counts; default: the newest stamp in the files",
+        help="the instant to score as of; no event at or after it counts, and leads created after it are not scored; "
+        "default: the newest stamp in the files",
     )
     if cutoffs:
         parser.add_argument(

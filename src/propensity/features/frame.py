@@ -332,7 +332,8 @@ def features_as_of(
     plan : FeaturePlan
     events, field_history : DataFrame or None
     as_of : str
-        The instant all rows are as of; empty: the newest stamp of the tables.
+        The instant all rows are as of; empty: the newest stamp of the tables. A lead created at that very instant is
+        there (created <= cutoff), while an event must have been known before it.
     cutoffs : Series of stamps or None, shape (n_rows,)
         Each row's own instant instead.
     also : sequence of str
