@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,23 +24,7 @@ Frames = dict[str, pd.DataFrame]
 
 EARLIER = "earlier scores\n"
 AS_OF = "2025-12-15"
-TOML = """
-[data]
-leads = "leads.csv"
-events = "events.csv"
-outcomes = "outcomes.csv"
-[columns]
-id = "Lead"
-date = "Created"
-fit = ["Industry"]
-"""
-SETTINGS: dict[str, Any] = {
-    "data": {"leads": "leads.csv", "events": "events.csv", "outcomes": "outcomes.csv"},
-    "columns": {"id": "Lead", "date": "Created", "fit": ["Industry"]},
-    "labels": {"horizon_days": 30},
-    "evaluation": {"origins": 1},
-    "learner": {"max_trees": 10, "max_depth": 3},
-}
+TOML = (Path(__file__).parent / "small_world.toml").read_text()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +45,7 @@ class Told:
 def bundle(small_world: Frames, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = train(
         Tables(leads=small_world["leads"], events=small_world["events"], outcomes=small_world["outcomes"]),
-        parse_config(SETTINGS),
+        parse_config(tomllib.loads(TOML)),
     )
     assert result.model.verdict == "skill"
     return save_model(result.model, tmp_path_factory.mktemp("model") / "bundle")

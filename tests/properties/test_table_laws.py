@@ -23,23 +23,7 @@ from propensity.training import prepare_tables
 
 Frames = dict[str, pd.DataFrame]
 
-TOML = """
-[data]
-leads = "leads.csv"
-events = "events.csv"
-outcomes = "outcomes.csv"
-[columns]
-id = "Lead"
-date = "Created"
-fit = ["Industry"]
-[labels]
-horizon_days = 30
-[evaluation]
-origins = 1
-[learner]
-max_trees = 10
-max_depth = 3
-"""
+TOML = (Path(__file__).parents[1] / "small_world.toml").read_text()
 CELLS = st.sampled_from(
     ["", " ", "-", "x", "0", "7", "7.0", "1e308", "nan", "inf", "0001-01-01", "9999-12-31T00:00:00Z", "1900-01-01"]
 ) | st.sampled_from(

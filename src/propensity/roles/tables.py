@@ -19,6 +19,8 @@ LOOK_ROWS = 5000
 # More different words than this name things, not kinds of events.
 MAX_TYPES = 2000
 OPTIONAL = {"value": {"events"}, "recorded_at": {"events"}, "old_value": {"field_history"}}
+# Where `propensity.toml` says what a table's columns are, below ``columns``.
+SECTIONS = {"events": "event", "outcomes": "outcome", "cutoffs": "cutoffs", "field_history": "field_history"}
 _STAMPS = {"occurred_at", "recorded_at", "converted_at", "cutoff", "valid_from"}
 _WHAT = {
     "occurred_at": "when it happened",
@@ -125,7 +127,7 @@ def guess_table(
         if found is None:
             shown = ", ".join(str(column)[:40] for column in list(frame.columns)[:12])
             msg = (
-                f"{name}: no column of it says {_WHAT.get(role, role)} (columns.{_section(table)}.{role}). "
+                f"{name}: no column of it says {_WHAT.get(role, role)} (columns.{SECTIONS[table]}.{role}). "
                 f"It has: {shown}. Call it {aliases[0]!r}, or write the config by hand and name it there."
             )
             raise InputError(msg)
@@ -207,10 +209,6 @@ def looks_like(frame: pd.DataFrame) -> list[str]:
 
 def _option(table: str) -> str:
     return "LEADS" if table == "leads" else f"--{table.replace('_', '-')}"
-
-
-def _section(table: str) -> str:
-    return {"events": "event", "outcomes": "outcome"}.get(table, table)
 
 
 def _key(
