@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from propensity import save_model, train
 from propensity.cli import run
-from propensity.config import parse_config
-from propensity.schema import Tables
 
 Frames = dict[str, pd.DataFrame]
 
@@ -41,18 +37,10 @@ class Told:
         return dict(json.loads(self.out)["notes"])
 
 
-@pytest.fixture(scope="module")
-def bundle(small_world: Frames, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    result = train(
-        Tables(leads=small_world["leads"], events=small_world["events"], outcomes=small_world["outcomes"]),
-        parse_config(tomllib.loads(TOML)),
-    )
-    assert result.model.verdict == "skill"
-    return save_model(result.model, tmp_path_factory.mktemp("model") / "bundle")
-
-
 @pytest.fixture
-def scored(bundle: Path, small_world: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Told]:
+def scored(
+    small_bundle: Path, small_world: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Told]:
     """Score from files; give what was told. What is refused leaves earlier scores as they were."""
 
     def tell(change: Mapping[str, pd.DataFrame | bytes], *more: str, toml: str = TOML) -> Told:
@@ -64,7 +52,7 @@ def scored(bundle: Path, small_world: Frames, tmp_path: Path, monkeypatch: pytes
         Path("scores.csv").write_text(EARLIER)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run(["score", "--model", str(bundle), "-o", "scores.csv", "--json", *more])
+            code = run(["score", "--model", str(small_bundle), "-o", "scores.csv", "--json", *more])
         if code != 0:
             assert (Path("scores.csv").read_text(), out.getvalue()) == (EARLIER, "")
             assert re.search(r"L0\d\d\d|A\d+\b|XXXX", err.getvalue()) is None
@@ -99,7 +87,7 @@ def test_every_lead_is_in_the_output_and_the_unborn_are_counted(usual: Told, sma
 
 
 def test_leads_created_after_the_instant_are_unscored_and_no_fault_of_the_file(
-    scored: Callable[..., Told], bundle: Path, small_world: Frames, capsys: Any
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
 ) -> None:
     as_of = "2025-06-01T00:00Z"
     is_unborn = (small_world["leads"]["Created"] > as_of).to_list()
@@ -112,7 +100,7 @@ def test_leads_created_after_the_instant_are_unscored_and_no_fault_of_the_file(
     assert json.loads(told.out)["degraded"] == 0
     for command, of_them in (("score", "as of which scores are: not scored"), ("features", "their rows are empty")):
         output = {"score": "scores.csv", "features": "rows.parquet"}[command]
-        assert run([command, "--model", str(bundle), "--as-of", as_of, "-o", output]) == 0
+        assert run([command, "--model", str(small_bundle), "--as-of", as_of, "-o", output]) == 0
         said = capsys.readouterr().out
         assert f"  {sum(is_unborn)} leads were created after {as_of}" in said
         assert of_them in said
@@ -180,18 +168,18 @@ def test_odd_events_change_no_score_and_are_counted(
 
 
 def test_counts_are_words_on_the_terminal(
-    scored: Callable[..., Told], bundle: Path, small_world: Frames, capsys: Any
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
 ) -> None:
     scored({"events": with_rows(small_world["events"], ("L9999", "2025-06-01T00:00:00Z", "visit"))}, "--as-of", AS_OF)
     for command in (["score", "-o", "scores.csv"], ["features", "-o", "rows.parquet"]):
-        assert run([*command, "--model", str(bundle), "--as-of", AS_OF]) == 0
+        assert run([*command, "--model", str(small_bundle), "--as-of", AS_OF]) == 0
         said = capsys.readouterr().out
         assert "  1 events are of leads that are not in this file; passed over\n" in said
         assert "Warning" not in said
 
 
 def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
-    scored: Callable[..., Told], bundle: Path, small_world: Frames, capsys: Any
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
 ) -> None:
     """A handful of leads may have done nothing yet; a wrong column looks the same."""
     events = small_world["events"].assign(lead_id="X" + small_world["events"]["lead_id"])
@@ -200,7 +188,7 @@ def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
     [warning] = json.loads(told.out)["warnings"]
     assert warning.startswith(f"All {len(events)} events are of leads that are not in this file, which are scored as")
     assert "Check that column 'lead_id' of the events (columns.event.id) names leads as column 'Lead'" in warning
-    assert run(["score", "--model", str(bundle), "--as-of", AS_OF, "-o", "scores.csv"]) == 0
+    assert run(["score", "--model", str(small_bundle), "--as-of", AS_OF, "-o", "scores.csv"]) == 0
     assert f"  Warning: {warning}\n" in capsys.readouterr().out
 
 
@@ -343,11 +331,11 @@ def test_one_instant_and_own_cutoffs_exclude_each_other(scored: Callable[..., To
 
 @pytest.mark.parametrize("name", ["leads.csv", "events.csv", "outcomes.csv"])
 def test_no_file_that_a_project_reads_is_written_over(
-    scored: Callable[..., Told], bundle: Path, name: str, capsys: Any
+    scored: Callable[..., Told], small_bundle: Path, name: str, capsys: Any
 ) -> None:
     scored({}, "--as-of", AS_OF)
     before = Path(name).read_bytes()
-    assert run(["score", "--model", str(bundle), "-o", name, "--as-of", AS_OF]) == 2
+    assert run(["score", "--model", str(small_bundle), "-o", name, "--as-of", AS_OF]) == 2
     assert f"{name} is one of the files that are read and would be lost." in capsys.readouterr().err
     assert Path(name).read_bytes() == before
 
