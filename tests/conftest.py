@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,16 @@ def small_world() -> dict[str, pd.DataFrame]:
         written = tables[name][column].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
         tables[name] = tables[name].assign(**{column: written}).reset_index(drop=True)
     return tables
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_world: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of `small_world`, as `small_world.toml` says; to be read, not changed."""
+    from propensity import Tables, save_model, train
+    from propensity.config import parse_config
+
+    config = parse_config(tomllib.loads((Path(__file__).parent / "small_world.toml").read_text()))
+    tables = Tables(leads=small_world["leads"], events=small_world["events"], outcomes=small_world["outcomes"])
+    result = train(tables, config)
+    assert result.model.verdict == "skill"
+    return save_model(result.model, tmp_path_factory.mktemp("small") / "bundle")

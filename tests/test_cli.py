@@ -178,14 +178,21 @@ def scores(project: Project, tmp_path_factory: pytest.TempPathFactory) -> pd.Dat
     return read(output)
 
 
-@pytest.fixture
-def fresh(tmp_path: Path, empty_registry: Path) -> Project:
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Project:
     """A small project that was never trained; its likely leads convert, but for one in twenty."""
     world = invent_leads(n_history=500, n_new=20)
     is_odd = np.arange(500) % 20 == 7
     converted = (world.probability > np.quantile(world.probability, 0.75)) ^ is_odd
     history = world.history.astype(str).assign(Converted=np.where(converted, "Yes", "No"))
-    return make_project(tmp_path / "fresh", empty_registry, history=history, new=world.new.astype(str))
+    folder = tmp_path_factory.mktemp("untrained") / "project"
+    return make_project(folder, empty_registry, history=history, new=world.new.astype(str))
+
+
+@pytest.fixture
+def fresh(untrained: Project, tmp_path: Path) -> Project:
+    """A project to train or to spoil."""
+    return untrained.copy(tmp_path / "fresh")
 
 
 @pytest.fixture(autouse=True)

@@ -14,32 +14,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from propensity import save_model, train
 from propensity.cli import run
-from propensity.config import parse_config
-from propensity.schema import Tables
 
 Frames = dict[str, pd.DataFrame]
 
 EARLIER = "earlier scores\n"
 AS_OF = "2025-12-15"
-TOML = """
-[data]
-leads = "leads.csv"
-events = "events.csv"
-outcomes = "outcomes.csv"
-[columns]
-id = "Lead"
-date = "Created"
-fit = ["Industry"]
-"""
-SETTINGS: dict[str, Any] = {
-    "data": {"leads": "leads.csv", "events": "events.csv", "outcomes": "outcomes.csv"},
-    "columns": {"id": "Lead", "date": "Created", "fit": ["Industry"]},
-    "labels": {"horizon_days": 30},
-    "evaluation": {"origins": 1},
-    "learner": {"max_trees": 10, "max_depth": 3},
-}
+TOML = (Path(__file__).parent / "small_world.toml").read_text()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +37,10 @@ class Told:
         return dict(json.loads(self.out)["notes"])
 
 
-@pytest.fixture(scope="module")
-def bundle(small_world: Frames, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    result = train(
-        Tables(leads=small_world["leads"], events=small_world["events"], outcomes=small_world["outcomes"]),
-        parse_config(SETTINGS),
-    )
-    assert result.model.verdict == "skill"
-    return save_model(result.model, tmp_path_factory.mktemp("model") / "bundle")
-
-
 @pytest.fixture
-def scored(bundle: Path, small_world: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Told]:
+def scored(
+    small_bundle: Path, small_world: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Told]:
     """Score from files; give what was told. What is refused leaves earlier scores as they were."""
 
     def tell(change: Mapping[str, pd.DataFrame | bytes], *more: str, toml: str = TOML) -> Told:
@@ -79,7 +52,7 @@ def scored(bundle: Path, small_world: Frames, tmp_path: Path, monkeypatch: pytes
         Path("scores.csv").write_text(EARLIER)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run(["score", "--model", str(bundle), "-o", "scores.csv", "--json", *more])
+            code = run(["score", "--model", str(small_bundle), "-o", "scores.csv", "--json", *more])
         if code != 0:
             assert (Path("scores.csv").read_text(), out.getvalue()) == (EARLIER, "")
             assert re.search(r"L0\d\d\d|A\d+\b|XXXX", err.getvalue()) is None
@@ -113,6 +86,60 @@ def test_every_lead_is_in_the_output_and_the_unborn_are_counted(usual: Told, sma
     assert usual.notes["not_there_at_the_cutoff"] == n_unborn
 
 
+def test_leads_created_after_the_instant_are_unscored_and_no_fault_of_the_file(
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    as_of = "2025-06-01T00:00Z"
+    is_unborn = (small_world["leads"]["Created"] > as_of).to_list()
+    assert 80 < sum(is_unborn) < 160
+    told = scored({}, "--as-of", as_of)
+    assert told.scores is not None
+    assert told.scores["Lead"].to_list() == small_world["leads"]["Lead"].to_list()
+    assert (told.scores["band"] == "unscored").to_list() == is_unborn
+    assert (told.scores["probability"] == "").to_list() == is_unborn
+    assert json.loads(told.out)["degraded"] == 0
+    for command, of_them in (("score", "as of which scores are: not scored"), ("features", "their rows are empty")):
+        output = {"score": "scores.csv", "features": "rows.parquet"}[command]
+        assert run([command, "--model", str(small_bundle), "--as-of", as_of, "-o", output]) == 0
+        said = capsys.readouterr().out
+        assert f"  {sum(is_unborn)} leads were created after {as_of}" in said
+        assert of_them in said
+        assert re.search("INVALID_ROW|not there|could not be scored", said) is None
+
+
+def test_a_lead_is_there_from_the_instant_of_its_creation_on(scored: Callable[..., Told], small_world: Frames) -> None:
+    born = pd.Timestamp(small_world["leads"]["Created"][80])
+    for instant, is_there in ((born, True), (born - pd.Timedelta(seconds=1), False)):
+        told = scored({}, "--as-of", instant.isoformat())
+        assert told.scores is not None
+        assert (told.scores["scored_by"][80] == "model") == is_there
+
+
+def test_broken_rows_are_a_share_of_the_leads_that_were_there(scored: Callable[..., Told], small_world: Frames) -> None:
+    leads, as_of = small_world["leads"], "2025-06-01T00:00Z"
+    n_born = int((leads["Created"] <= as_of).sum())
+    assert n_born < 80
+    for n_broken, code in ((n_born // 5, 0), (n_born // 5 + 1, 4)):
+        broken = leads.assign(Industry=leads["Industry"].where(leads.index >= n_broken, "x" * 70_000))
+        told = scored({"leads": broken}, "--as-of", as_of)
+        assert told.code == code
+    assert f"of {n_born} rows cannot be scored by the model (INVALID_ROW: {n_born // 5 + 1});" in told.err
+
+
+def test_an_instant_before_every_lead_is_refused(scored: Callable[..., Told], small_world: Frames) -> None:
+    told = scored({}, "--as-of", "2024-01-01")
+    first = pd.Timestamp(small_world["leads"]["Created"].min()).isoformat()
+    assert told.code == 2
+    assert (
+        "No lead was there yet: all 160 were created after the instant to score as of (2024-01-01T00:00:00+00:00). "
+        f"The earliest of them was created at {first}. Name a later instant with --as-of."
+    ) in told.err
+    early = at_cutoffs(("L0100", "2024-01-01T00:00:00Z"), ("L0101", "2024-02-01T00:00:00Z"))
+    told = scored({"cutoffs": early}, "--cutoffs", "cutoffs.csv")
+    assert told.code == 2
+    assert "after their own cutoffs (the latest is 2024-02-01T00:00:00+00:00)." in told.err
+
+
 def test_odd_events_change_no_score_and_are_counted(
     scored: Callable[..., Told], usual: Told, small_world: Frames
 ) -> None:
@@ -141,12 +168,28 @@ def test_odd_events_change_no_score_and_are_counted(
 
 
 def test_counts_are_words_on_the_terminal(
-    scored: Callable[..., Told], bundle: Path, small_world: Frames, capsys: Any
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
 ) -> None:
     scored({"events": with_rows(small_world["events"], ("L9999", "2025-06-01T00:00:00Z", "visit"))}, "--as-of", AS_OF)
     for command in (["score", "-o", "scores.csv"], ["features", "-o", "rows.parquet"]):
-        assert run([*command, "--model", str(bundle), "--as-of", AS_OF]) == 0
-        assert "  events of unknown leads: 1\n" in capsys.readouterr().out
+        assert run([*command, "--model", str(small_bundle), "--as-of", AS_OF]) == 0
+        said = capsys.readouterr().out
+        assert "  1 events are of leads that are not in this file; passed over\n" in said
+        assert "Warning" not in said
+
+
+def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    """A handful of leads may have done nothing yet; a wrong column looks the same."""
+    events = small_world["events"].assign(lead_id="X" + small_world["events"]["lead_id"])
+    told = scored({"events": events}, "--as-of", AS_OF)
+    assert (told.code, told.notes["events_of_unknown_leads"]) == (0, len(events))
+    [warning] = json.loads(told.out)["warnings"]
+    assert warning.startswith(f"All {len(events)} events are of leads that are not in this file, which are scored as")
+    assert "Check that column 'lead_id' of the events (columns.event.id) names leads as column 'Lead'" in warning
+    assert run(["score", "--model", str(small_bundle), "--as-of", AS_OF, "-o", "scores.csv"]) == 0
+    assert f"  Warning: {warning}\n" in capsys.readouterr().out
 
 
 def test_a_stray_record_does_not_say_as_of_when_to_score(scored: Callable[..., Told], small_world: Frames) -> None:
@@ -254,6 +297,15 @@ def test_rows_of_the_cutoffs_that_cannot_be_scored_stay_and_are_counted(scored: 
     assert told.notes["identical_rows"] == 1
 
 
+def test_many_rows_of_the_cutoffs_that_name_no_known_lead_are_a_broken_file(scored: Callable[..., Told]) -> None:
+    unknown = [(f"U{i}", "2025-12-01T00:00:00Z") for i in range(9)]
+    before = [(f"L{i:04d}", "2020-01-01T00:00:00Z") for i in range(9)]
+    assert scored({"cutoffs": at_cutoffs(*GOOD, *before)}, "--cutoffs", "cutoffs.csv").code == 0
+    told = scored({"cutoffs": at_cutoffs(*GOOD, *before, *unknown)}, "--cutoffs", "cutoffs.csv")
+    assert told.code == 4
+    assert "23% of 39 rows cannot be scored by the model (INVALID_ROW: 9)" in told.err
+
+
 @pytest.mark.parametrize(
     ("cutoffs", "says"),
     [
@@ -279,10 +331,24 @@ def test_one_instant_and_own_cutoffs_exclude_each_other(scored: Callable[..., To
 
 @pytest.mark.parametrize("name", ["leads.csv", "events.csv", "outcomes.csv"])
 def test_no_file_that_a_project_reads_is_written_over(
-    scored: Callable[..., Told], bundle: Path, name: str, capsys: Any
+    scored: Callable[..., Told], small_bundle: Path, name: str, capsys: Any
 ) -> None:
     scored({}, "--as-of", AS_OF)
     before = Path(name).read_bytes()
-    assert run(["score", "--model", str(bundle), "-o", name, "--as-of", AS_OF]) == 2
+    assert run(["score", "--model", str(small_bundle), "-o", name, "--as-of", AS_OF]) == 2
     assert f"{name} is one of the files that are read and would be lost." in capsys.readouterr().err
     assert Path(name).read_bytes() == before
+
+
+def test_init_tells_files_given_in_each_others_place(
+    small_world: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, frame in small_world.items():
+        frame.to_csv(f"{name}.csv", index=False)
+    assert run(["init", "leads.csv", "--events", "outcomes.csv", "--outcomes", "events.csv"]) == 2
+    assert capsys.readouterr().err == (
+        "propensity init: outcomes.csv (--events) looks like a file of conversions, "
+        "events.csv (--outcomes) looks like an event log; did you swap --events and --outcomes?\n"
+    )
+    assert not Path("propensity.toml").exists()

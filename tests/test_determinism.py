@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,6 @@ save_model(run.model, out / "bundle")
 leads = read_tables(config).leads
 predict(leads, model=load_model(out / "bundle")).to_csv(out / "scores.csv", index=False)
 """
-CONFIG = {
-    "data": {"leads": "leads.csv"},
-    "columns": {
-        "id": "Lead ID",
-        "target": "Converted",
-        "date": "Created",
-        "fit": ["Size", "Industry"],
-        "behaviour": ["Visits", "Days"],
-    },
-    "evaluation": {"origins": 1},
-    "learner": {"max_trees": 100},
-    "rules": {"points": [{"name": "visits", "column": "Visits", "op": ">=", "value": 5, "points": 60}]},
-}
 TOML = """
 [data]
 leads = "leads.csv"
@@ -65,7 +53,7 @@ points = 60
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return parse_config(CONFIG)
+    return parse_config(tomllib.loads(TOML))
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +88,24 @@ def trained(leads: pd.DataFrame, config: Config) -> TrainingRun:
 def test_one_thread_and_two_give_the_same_bundle_and_scores(leads: pd.DataFrame, tmp_path: Path) -> None:
     leads.to_csv(tmp_path / "leads.csv", index=False)
     (tmp_path / "propensity.toml").write_text(TOML)
-    written = {}
+    running = {}
     for threads in ("1", "2"):
         out = tmp_path / threads
         out.mkdir()
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
         # Another hash seed too: no set or dict order may show.
         environment = {**os.environ, **dict.fromkeys(names, threads), "PYTHONHASHSEED": threads}
-        subprocess.run([sys.executable, "-c", TRAIN_AND_SCORE, str(out)], cwd=tmp_path, env=environment, check=True)
-        written[threads] = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        command = [sys.executable, "-c", TRAIN_AND_SCORE, str(out)]
+        running[threads] = subprocess.Popen(command, cwd=tmp_path, env=environment)
+    assert [process.wait() for process in running.values()] == [0, 0]
+    written = {
+        threads: {
+            str(path.relative_to(tmp_path / threads)): path.read_bytes()
+            for path in (tmp_path / threads).rglob("*")
+            if path.is_file()
+        }
+        for threads in running
+    }
     assert "bundle/forest_0.txt" in written["1"]
     assert json.loads(written["1"]["bundle/blend.json"])["shares"]["linear"] < 1
     assert "scores.csv" in written["1"]

@@ -362,6 +362,28 @@ def test_a_refusal_names_the_columns_the_file_lacks() -> None:
         check_degraded(score(leads().drop(columns="Visits"), model=MODEL))
 
 
+def test_rows_without_a_cutoff_are_nobodys_to_score() -> None:
+    dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"))
+    frame = leads(Visits=[4, 2, -1]).assign(cutoff=pd.to_datetime(["2026-01-01", "", "2026-01-01"], utc=True))
+    scores = score(frame, model=dated)
+    assert scores.frame["scored_by"].to_list() == ["model", "", "rules"]
+    assert scores.frame["fallback_reason"].to_list() == ["", "INVALID_ROW", "INVALID_ROW"]
+    assert scores.frame["points"].isna().to_list() == [False, True, False]
+    assert (scores.n_degraded, scores.n_untimely) == (1, 1)
+    assert score(frame, model=dated, fallback_reason="STALE").frame["scored_by"].to_list() == ["rules", "", "rules"]
+
+
+def test_leads_that_were_not_there_yet_are_no_part_of_the_share() -> None:
+    dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"))
+    cutoff = pd.Series(pd.Timestamp("2026-01-01", tz="UTC"), index=range(10)).where(np.arange(10) < 5)
+    scores = score(ten_leads(2).assign(cutoff=cutoff), model=dated)
+    with pytest.raises(DegradedError, match=r"40% of 5 rows .*\(INVALID_ROW: 2\)"):
+        check_degraded(scores, n_unborn=5)
+    with pytest.raises(DegradedError, match=r"70% of 10 rows .*\(INVALID_ROW: 7\)"):
+        check_degraded(scores)
+    check_degraded(score(ten_leads(1).assign(cutoff=cutoff), model=dated), n_unborn=5)
+
+
 def test_a_missing_model_is_no_reason_of_the_rows() -> None:
     check_degraded(score(ten_leads(10), model=MODEL, fallback_reason="MODEL_MISSING"))
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "propensity.toml"
 # What moves a lead less than these is shown as one sum.
 MAX_SHOWN = 15
+# Counts that are nobody's fault, in words.
+NOTES = {"events_of_unknown_leads": "{:,} events are of leads that are not in this file; passed over"}
 
 DESCRIPTION = """\
 Learn from past leads which new ones will buy.
@@ -162,7 +164,8 @@ def _add_tables(parser: argparse.ArgumentParser, *, cutoffs: bool = True) -> Non
         "--as-of",
         metavar="T",
         default="",
-        help="the instant to score as of; nothing at or after it counts; default: the newest stamp in the files",
+        help="the instant to score as of; no event at or after it counts, and leads created after it are not scored; "
+        "default: the newest stamp in the files",
     )
     if cutoffs:
         parser.add_argument(
@@ -422,14 +425,15 @@ def run_score(options: argparse.Namespace) -> None:
             fallback_reason=fallback,
         )
         if not options.allow_degraded:
-            check_degraded(scores)
+            check_degraded(scores, n_unborn=rows.n_unborn)
         write_scores(scores.frame, output)
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
     if options.json:
-        print(json.dumps({**summary, "output": str(output), "model_version": model.version, "why_rules": why}))
+        told = {"output": str(output), "model_version": model.version, "why_rules": why, "warnings": [*rows.warnings]}
+        print(json.dumps({**summary, **told}))
     else:
-        _print_scores(summary, output, why)
+        _print_scores(summary, output, why, rows=rows, as_of=as_of)
     if options.strict and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
@@ -531,7 +535,9 @@ def run_features(options: argparse.Namespace) -> None:
         frame = rows.frame[[name for name in rows.frame.columns if normalise_name(name) in wanted]]
         write_rows(frame, output)
     print(f"{len(frame):,} rows of {len(model.schema.names)} features{f', as of {as_of}' if as_of else ''}")
-    _print_notes(rows.notes)
+    if rows.n_unborn:
+        print(f"  {_unborn(rows.n_unborn, as_of)}: their rows are empty")
+    _print_notes(rows.notes, rows.warnings)
     print(f"Written: {output}")
 
 
@@ -832,25 +838,40 @@ def _check_promises(result: TrainingRun) -> None:
         raise PromiseError(msg)
 
 
-def _print_scores(summary: dict[str, Any], output: Path, why: str) -> None:
-    total = summary["rows"]
+def _print_scores(summary: dict[str, Any], output: Path, why: str, *, rows: ScoringRows, as_of: str) -> None:
+    from propensity.scoring import without_unborn
+
+    n_unborn = rows.n_unborn
+    total = summary["rows"] - n_unborn
     bands = summary["bands"]
+    n_unscored = bands.get("unscored", 0) - n_unborn
     print(f"Scored {total:,} leads: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
-    if bands.get("unscored"):
-        print(f"  {bands['unscored']:,} could not be scored.")
+    if n_unborn:
+        print(f"  {_unborn(n_unborn, as_of)}, as of which scores are: not scored")
+    if n_unscored:
+        print(f"  {n_unscored:,} could not be scored.")
     if why:
         print(f"  By the rules, not by a model. {why}")
-    for reason, n in summary["fallback_reasons"].items():
+    for reason, n in without_unborn(summary["fallback_reasons"], n_unborn).items():
         print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
     if summary["absent"]:
         print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
-    _print_notes(summary["notes"])
+    # Leads that came later were told of above.
+    n_absent = summary["notes"].get("not_there_at_the_cutoff", 0) - n_unborn
+    _print_notes({**summary["notes"], "not_there_at_the_cutoff": n_absent}, rows.warnings)
     print(f"Written: {output}")
 
 
-def _print_notes(notes: Mapping[str, int]) -> None:
+def _unborn(n: int, as_of: str) -> str:
+    return f"{n:,} leads were created after {as_of or 'their cutoff'}"
+
+
+def _print_notes(notes: Mapping[str, int], warnings: Sequence[str]) -> None:
     for name, n in notes.items():
-        print(f"  {name.replace('_', ' ')}: {n:,}")
+        if n:
+            print("  " + NOTES.get(name, name.replace("_", " ") + ": {:,}").format(n))
+    for warning in warnings:
+        print(f"  Warning: {warning}")
 
 
 def _print_explanation(answer: dict[str, Any], why: str) -> None:

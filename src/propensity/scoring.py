@@ -58,6 +58,8 @@ class Scores:
         One row a lead in input order; the id column, then the agreed columns.
     n_degraded : int
         Rows scored by rules for reasons of the rows.
+    n_untimely : int
+        Rows that nobody scores, because they have no cutoff: nothing was known of the lead then.
     notes : dict of str to int
         Counts: duplicates, missing ids, unseen levels and the like.
     absent : tuple of str
@@ -66,6 +68,7 @@ class Scores:
 
     frame: pd.DataFrame
     n_degraded: int
+    n_untimely: int
     notes: Mapping[str, int]
     absent: tuple[str, ...]
 
@@ -196,11 +199,13 @@ def score(
     whole = fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale
     reason = _fallback_reasons(rows, model, whole=whole)
     nameless = rows.fault == "NO_ID"
-    by_rules = (reason != "") & ~nameless
+    untimely = np.zeros(len(nameless), dtype=bool) if own_as_of is None else own_as_of.isna().to_numpy() & ~nameless
+    is_nobodys = nameless | untimely
+    by_rules = (reason != "") & ~is_nobodys
     points = model.rules.score(leads.reset_index(drop=True).iloc[rows.position])
     own = _model_answers(judged, model, n_reasons=n_reasons)
     theirs = _rule_answers(points, model, n_reasons=n_reasons)
-    band = np.where(nameless, UNSCORED, np.where(by_rules, theirs.band, own.band))
+    band = np.where(is_nobodys, UNSCORED, np.where(by_rules, theirs.band, own.band))
     is_scored = band != UNSCORED
     frame = pd.DataFrame({model.schema.id or "row": rows.ids})
     frame["as_of"] = (as_of or None) if own_as_of is None else own_as_of
@@ -211,7 +216,7 @@ def score(
     certified[~is_scored] = None
     frame["certified"] = pd.array(certified, dtype="boolean")
     frame["scored_by"] = np.where(is_scored, np.where(by_rules, "rules", "model"), "")
-    frame["fallback_reason"] = np.where(nameless, "INVALID_ROW", reason)
+    frame["fallback_reason"] = np.where(is_nobodys, "INVALID_ROW", reason)
     frame["override"] = ""
     frame["points"] = np.where(is_scored, points.points, np.nan) if model.rules.rules else np.nan
     shown = is_scored & ~by_rules
@@ -228,7 +233,8 @@ def score(
     degraded = (reason == "INVALID_ROW") | (reason == "SIGNATURE_MISMATCH")
     return Scores(
         frame=frame,
-        n_degraded=int(degraded[~nameless].sum()),
+        n_degraded=int(degraded[~is_nobodys].sum()),
+        n_untimely=int(untimely.sum()),
         notes={**rows.notes, **_other_levels(judged, model)},
         absent=rows.absent,
     )
@@ -377,27 +383,46 @@ def expected_columns(model: PropensityModel) -> tuple[str, ...]:
     return (*model.schema.names, *(rule.column for rule in model.rules.rules))
 
 
-def check_degraded(scores: Scores) -> None:
-    """Refuse a batch most of whose rows the model could not read.
+def check_degraded(scores: Scores, *, n_unborn: int = 0) -> None:
+    """Refuse a batch too many of whose rows the model could not read.
+
+    Parameters
+    ----------
+    scores : Scores
+    n_unborn : int
+        Rows of leads that were created later than they are scored as of: right as they are, and not counted.
 
     Raises
     ------
     DegradedError
-        More than 20 % of the rows were scored by rules for reasons of the rows.
+        More than 20 % of the other rows were not scored by the model for reasons of the rows.
     """
-    share = scores.n_degraded / len(scores.frame)
+    n_rows = len(scores.frame) - n_unborn
+    share = (scores.n_degraded + scores.n_untimely - n_unborn) / max(n_rows, 1)
     if share > MAX_DEGRADED:
-        reasons = scores.summary()["fallback_reasons"]
+        reasons = without_unborn(scores.summary()["fallback_reasons"], n_unborn)
         absent = (
             f" Columns the file lacks: {', '.join(name[:40] for name in scores.absent[:8])}." if scores.absent else ""
         )
         counted = ", ".join(f"{name}: {n}" for name, n in reasons.items())
         msg = (
-            f"{share:.0%} of {len(scores.frame)} rows cannot be scored by the model ({counted}); "
+            f"{share:.0%} of {n_rows} rows cannot be scored by the model ({counted}); "
             f"at most {MAX_DEGRADED:.0%} are allowed.{absent} "
             "Mend the file, or write them scored by the rules with --allow-degraded."
         )
         raise DegradedError(msg)
+
+
+def without_unborn(reasons: Mapping[str, int], n_unborn: int) -> dict[str, int]:
+    """Give counts by fallback reason, without those of leads that were not there yet.
+
+    Examples
+    --------
+    >>> without_unborn({"INVALID_ROW": 3, "STALE": 1}, 3)
+    {'STALE': 1}
+    """
+    left = {name: n - n_unborn if name == "INVALID_ROW" else n for name, n in reasons.items()}
+    return {name: n for name, n in left.items() if n}
 
 
 def _other_levels(judged: Judged, model: PropensityModel) -> dict[str, int]:

@@ -177,6 +177,48 @@ def test_a_field_is_as_it_was_at_the_cutoff(cutoff: str, known: str) -> None:
     assert history.notes == {"field_changes_of_unknown_leads": 1}
 
 
+def history_of(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    """Field changes of one lead's industry: old value, value, since when."""
+    frame = pd.DataFrame([*rows], columns=["old_value", "value", "valid_from"])
+    return frame.assign(lead_id="a", field="Industry")
+
+
+DAY_1, DAY_2 = "2026-01-10T00:00", "2026-01-20T00:00"
+
+
+@pytest.mark.parametrize(
+    ("rows", "first", "last"),
+    [
+        # By its text "Energy" would be the last.
+        ([("Retail", "Energy", DAY_1), ("Energy", "Arms", DAY_1)], "Retail", "Arms"),
+        ([("Energy", "Arms", DAY_1), ("Retail", "Energy", DAY_1), ("Arms", "Banks", DAY_1)], "Retail", "Banks"),
+        # Nothing, however it is written, is one value; so is a word in another case.
+        ([("ENERGY", "-", DAY_1), ("", "Arms", DAY_1), ("Retail", "energy", DAY_1)], "Retail", "Arms"),
+        # What the field was before says where a round trip began.
+        ([("Retail", "Energy", DAY_1), ("Energy", "Arms", DAY_2), ("Arms", "Energy", DAY_2)], "Retail", "Energy"),
+        ([("Retail", "Arms", DAY_1), ("Energy", "Arms", DAY_2), ("Arms", "Energy", DAY_2)], "Retail", "Arms"),
+        # A change that was loaded twice happened once; one that follows from no other falls back to text.
+        ([("Retail", "Energy", DAY_1), ("Energy", "Arms", DAY_1), ("Retail", "Energy", DAY_1)], "Retail", "Arms"),
+        ([("Retail", "Energy", DAY_1), ("Retail", "Arms", DAY_1)], "Retail", "Energy"),
+    ],
+)
+def test_changes_of_one_instant_follow_from_each_other(rows: list[tuple[str, str, str]], first: str, last: str) -> None:
+    cutoffs = np.array([day("2026-01-01"), day("2026-02-01")])
+    for order in (rows, rows[::-1]):
+        history = read_history(
+            history_of(*order), FieldHistoryColumns(), keys=KEYS, timezone="UTC", missing={"*": ["-"]}
+        )
+        today = pd.Series(["Today"] * 2, dtype=object)
+        found = as_known(today, history, field="Industry", key=np.array([0, 0]), cutoff=cutoffs)
+        assert found.to_list() == [first, last]
+
+
+def test_changes_of_one_instant_without_old_values_are_in_order_of_their_text() -> None:
+    frame = history_of(("Retail", "Energy", DAY_1), ("Energy", "Arms", DAY_1)).drop(columns="old_value")
+    history = read_history(frame, FieldHistoryColumns(), keys=KEYS, timezone="UTC", missing={"*": []})
+    assert history.frame["value"].to_list() == ["Arms", "Energy"]
+
+
 def test_before_its_first_change_a_field_without_old_values_is_unknown() -> None:
     frame = changes().drop(columns="old_value")
     history = read_history(frame, FieldHistoryColumns(), keys=KEYS, timezone="UTC", missing={"*": []})

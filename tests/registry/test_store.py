@@ -64,14 +64,6 @@ def trained(world: World, config: Config) -> TrainingRun:
     return run
 
 
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite registry nothing was written to: making one takes seconds, copying it none."""
-    database = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{database}").search_registered_models()
-    return database
-
-
 @pytest.fixture
 def store(tmp_path: Path, empty_registry: Path) -> Store:
     (tmp_path / "models").mkdir()

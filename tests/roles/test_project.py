@@ -150,10 +150,11 @@ def test_a_column_filled_for_those_who_converted_alone_is_set_aside() -> None:
     assert roles(propose(leads, outcomes=WON))["Plan"] == "outcome"
 
 
-def test_events_of_accounts_make_the_account_the_group() -> None:
+@pytest.mark.parametrize("said", ["Firm", " firm"])
+def test_events_of_accounts_make_the_account_the_group(said: str) -> None:
     leads = LEADS.assign(Firm=[f"F{i // 2}" for i in range(N)])
     events = EVENTS.drop(columns="lead_id").assign(company_id=[f"F{i % 60}" for i in range(len(EVENTS))])
-    project = propose(leads, Given(group="Firm"), events=events, outcomes=WON)
+    project = propose(leads, Given(group=said), events=events, outcomes=WON)
     assert project.tables["events"].columns["group"] == "company_id"
     assert project.column("group") == "Firm"
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import pandas as pd
 import pytest
 
 from propensity.errors import InputError
 from propensity.roles import TableGuess, guess_table
+from propensity.roles.tables import check_given, looks_like
 from propensity.schema import normalise_name
 
 LEADS = {"Lead ID": pd.Series([f"00Q8d00000{i:04d}" for i in range(100)])}
@@ -124,3 +126,50 @@ def test_ids_of_the_events_themselves_are_no_leads_although_they_look_alike() ->
     log = {"id": range(1001, 1401), "email": [f"p{399 - i}@x.example" for i in range(400)]}
     found = guess(log | {"timestamp": ["2026-01-01 10:00"] * 400, "event": ["x"] * 400}, "events", keys)
     assert found.columns["group"] == "email"
+
+
+FILES = {
+    "leads": pd.DataFrame({"Lead ID": LEADS["Lead ID"], "Created": DAYS[:100], "Type": "new", "Customer": "no"}),
+    "events": pd.DataFrame({"lead_id": ids(), "createdAt": DAYS, "Event Type": "visit"}),
+    "outcomes": pd.DataFrame({"lead_id": ids(9), "won_on": DAYS[:9]}),
+    "cutoffs": pd.DataFrame({"lead_id": ids(), "cutoff": DAYS}),
+    "field_history": pd.DataFrame({"lead_id": ids(), "field": "Status", "value": "MQL", "changed_at": DAYS}),
+}
+OPTIONS = {table: f"--{table.replace('_', '-')}" for table in FILES} | {"leads": "LEADS"}
+
+
+@pytest.mark.parametrize("table", FILES)
+def test_a_file_looks_like_what_it_is(table: str) -> None:
+    assert looks_like(FILES[table]) == [table]
+    assert looks_like(pd.DataFrame({"what": ["x"], "date": DAYS[:1]})) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [*combinations(FILES, 2)])
+def test_two_files_given_in_each_others_place_are_told(one: str, other: str) -> None:
+    swapped = FILES | {one: FILES[other], other: FILES[one]}
+    with pytest.raises(InputError, match=rf"did you swap {OPTIONS[one]} and {OPTIONS[other]}\?$") as told:
+        check_given(swapped, names={one: "some.csv"})
+    assert f"some.csv ({OPTIONS[one]}) looks like" in str(told.value)
+    check_given(FILES, names={})
+
+
+def test_three_files_in_a_round_are_told() -> None:
+    turned = {"leads": FILES["events"], "events": FILES["outcomes"], "outcomes": FILES["leads"]}
+    with pytest.raises(InputError, match="did you swap LEADS, --events and --outcomes"):
+        check_given(turned, names={})
+
+
+def test_a_file_of_another_kind_than_said_is_told_unless_it_could_be_what_was_said() -> None:
+    with pytest.raises(InputError, match=r"won.csv \(--events\) looks like a file of conversions; did you mean --out"):
+        check_given({"leads": FILES["leads"], "events": FILES["outcomes"]}, names={"events": "won.csv"})
+    # Purchases are told by logs, too; leads of a flat file may be called anything.
+    check_given({"leads": FILES["leads"], "outcomes": FILES["events"]}, names={})
+    check_given({"leads": FILES["outcomes"]}, names={})
+    check_given({"leads": FILES["leads"], "events": FILES["events"], "outcomes": FILES["events"]}, names={})
+
+
+def test_an_export_of_a_known_system_is_known_where_it_does_not_belong() -> None:
+    activities = pd.DataFrame(columns=["marketoGUID", "leadId", "activityDate", "activityTypeId"])
+    assert looks_like(activities) == ["events"]
+    # Nothing says whether a row is a lead or an event of one.
+    assert looks_like(pd.DataFrame(columns=["Create Date", "hs_lead_status", "Activity"])) == ["leads", "events"]

@@ -22,23 +22,7 @@ from propensity.training.rows import Prepared
 Frames = dict[str, pd.DataFrame]
 Change = Callable[[Frames], Mapping[str, pd.DataFrame | bytes]]
 
-TOML = """
-[data]
-leads = "leads.csv"
-events = "events.csv"
-outcomes = "outcomes.csv"
-[columns]
-id = "Lead"
-date = "Created"
-fit = ["Industry"]
-[labels]
-horizon_days = 30
-[evaluation]
-origins = 1
-[learner]
-max_trees = 10
-max_depth = 3
-"""
+TOML = (Path(__file__).parents[1] / "small_world.toml").read_text()
 FIRST = {"leads": "Lead", "events": "lead_id", "outcomes": "lead_id"}
 STAMP = {"leads": "Created", "events": "occurred_at", "outcomes": "converted_at"}
 LONG, TEN_MEGABYTES = "X" * 70_000, "X" * 10_000_000

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,9 +192,11 @@ def test_a_short_history_says_what_would_mature(tables: Tables) -> None:
 
 
 def test_from_files_to_scores_by_the_command_line(
-    tables: Tables, tmp_path: Path, capsys: Any, monkeypatch: Any
+    tables: Tables, empty_registry: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    shutil.copy(empty_registry, "models/mlflow.db")
     tables.leads.to_csv("leads.csv", index=False)
     tables.events.to_parquet("events.parquet")  # type: ignore[union-attr]
     tables.outcomes.to_csv("outcomes.csv", index=False)  # type: ignore[union-attr]
@@ -296,9 +299,13 @@ def test_stages_and_a_log_are_one_history(tables: Tables) -> None:
     assert {"visit count 90d", "demo count 90d"} <= {*rows}
 
 
-def test_a_touch_is_scored_by_its_own_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_touch_is_scored_by_its_own_values(
+    empty_registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lead table with a row a touch: each touch is as of its own cutoff and has values of its own."""
     monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    shutil.copy(empty_registry, "models/mlflow.db")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     whole = world(300)
     rng = np.random.default_rng(1)

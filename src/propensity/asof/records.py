@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from propensity.asof.chains import in_chain
 from propensity.asof.stamps import Stamps, parse_stamps
 from propensity.errors import InputError
 from propensity.schema import (
@@ -441,6 +442,9 @@ def read_history(
 ) -> History:
     """Read the history of mutable fields; records of unknown leads or without a stamp are counted and left out.
 
+    Changes of one field at one instant follow from each other by their old values; where they do not, or there are
+    none, they are in order of their text.
+
     Raises
     ------
     InputError
@@ -451,26 +455,47 @@ def read_history(
     name = "columns.field_history.valid_from"
     at = microseconds(read_stamps(frame, columns.valid_from, key=name, timezone=timezone, missing=missing).at)
     fields = frame[find_column(frame, columns.field, key="columns.field_history.field")]
+    value = find_column(frame, columns.value, key="columns.field_history.value")
     old = _optional(frame, columns.old_value, "old_value", key="columns.field_history.old_value")
     table = pd.DataFrame(
         {
             "key": owner,
             "field": [normalise_name(field) for field in fields],
-            "value": frame[find_column(frame, columns.value, key="columns.field_history.value")].to_numpy(dtype=object),
+            "value": frame[value].to_numpy(dtype=object),
             "old_value": None if old is None else frame[old].to_numpy(dtype=object),
             "at": at,
         }
     )
     good = (owner >= 0) & (at != NEVER)
-    by_text = table["value"].map(str)
-    table = table.assign(text=by_text)[good].sort_values(["key", "field", "at", "text"], kind="stable")
+    table = table.assign(text=table["value"].map(str), old_text=table["old_value"].map(str))
+    table = table[good].sort_values(["key", "field", "at", "text", "old_text"], kind="stable")
+    if old is not None:
+        table = _in_order(table, missing=missing_words(missing, str(value)))
     notes = {
         "field_changes_of_unknown_leads": int((owner < 0).sum()),
         "field_changes_without_time": int((at == NEVER).sum()),
     }
     return History(
-        frame=table.drop(columns="text").reset_index(drop=True), notes={name: n for name, n in notes.items() if n}
+        frame=table.drop(columns=["text", "old_text"]).reset_index(drop=True),
+        notes={name: n for name, n in notes.items() if n},
     )
+
+
+def _in_order(table: pd.DataFrame, *, missing: Sequence[str]) -> pd.DataFrame:
+    """Give changes, which come in order of time and text, in the order in which those of one instant were made."""
+    where = table[["key", "field"]].to_numpy(dtype=object)
+    # Whatever stands for "nothing" is the same nothing.
+    new, old = (read_texts(table[name], missing=missing).fillna("").to_numpy() for name in ("value", "old_value"))
+    order = np.arange(len(table))
+    at_once = pd.Series(order).groupby([table[name].to_numpy() for name in ("key", "field", "at")], sort=False)
+    starts, sizes = at_once.first().to_numpy(), at_once.size().to_numpy()
+    for start, n in zip(starts[sizes > 1], sizes[sizes > 1], strict=True):
+        has_before = start > 0 and (where[start - 1] == where[start]).all()
+        before = new[order[start - 1]] if has_before else None
+        chain = in_chain([*zip(old[start : start + n], new[start : start + n], strict=True)], before=before)
+        if chain is not None:
+            order[start : start + n] = start + np.array(chain)
+    return table.iloc[order]
 
 
 def as_known(series: pd.Series, history: History, *, field: str, key: np.ndarray, cutoff: np.ndarray) -> pd.Series:

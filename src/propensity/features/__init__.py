@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from propensity.features.behaviour import behaviour_features
     from propensity.features.fit import derive, derived_names
     from propensity.features.frame import (
+        MIN_TYPE_LEADS,
         LeadTables,
         ScoringRows,
         choose_types,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ANY_EVENT": "plan",
     "CUTOFF": "plan",
+    "MIN_TYPE_LEADS": "frame",
     "FeaturePlan": "plan",
     "LeadTables": "frame",
     "ScoringRows": "frame",
@@ -45,6 +47,7 @@ _HOMES = {
 __all__ = [
     "ANY_EVENT",
     "CUTOFF",
+    "MIN_TYPE_LEADS",
     "FeaturePlan",
     "LeadTables",
     "ScoringRows",

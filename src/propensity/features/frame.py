@@ -95,10 +95,16 @@ class ScoringRows:
         neither cutoff nor features.
     notes : dict of str to int
         Records of other tables that did not count, by reason.
+    n_unborn : int
+        Leads that were created after the instant they are to be scored as of.
+    warnings: tuple of str
+        What a person should look at, although every row was made.
     """
 
     frame: pd.DataFrame
     notes: Mapping[str, int]
+    n_unborn: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 def reading_plan(config: Config) -> FeaturePlan:
@@ -326,7 +332,8 @@ def features_as_of(
     plan : FeaturePlan
     events, field_history : DataFrame or None
     as_of : str
-        The instant all rows are as of; empty: the newest stamp of the tables.
+        The instant all rows are as of; empty: the newest stamp of the tables. A lead created at that very instant is
+        there (created <= cutoff), while an event must have been known before it.
     cutoffs : Series of stamps or None, shape (n_rows,)
         Each row's own instant instead.
     also : sequence of str
@@ -339,7 +346,7 @@ def features_as_of(
     Raises
     ------
     InputError
-        Tables that cannot be read, or nothing that says as of when.
+        Tables that cannot be read, nothing that says as of when, or an instant before every lead.
     """
     column = find_column(leads, str(plan.id), key="columns.id")
     keys = join_keys(leads[column], missing=missing_words(plan.missing, str(column)))
@@ -357,8 +364,12 @@ def features_as_of(
         notes["events_after_that_instant"] = int((tables.events.known_at >= cutoff.max()).sum())
     position = pd.Index(tables.names).get_indexer(pd.Index(keys))
     created = np.append(tables.created_at, NEVER)[position]
-    is_born = (created <= cutoff) | (created == NEVER)
-    there = np.flatnonzero((position >= 0) & (cutoff < NEVER) & is_born)
+    is_known = (position >= 0) & (cutoff < NEVER)
+    # A lead is there from its creation on, that instant with it; one without a date always was.
+    is_unborn = is_known & (created > cutoff) & (created < NEVER)
+    there = np.flatnonzero(is_known & ~is_unborn)
+    if is_unborn.any() and not len(there):
+        _refuse_before_all(created[is_unborn], cutoff[is_unborn], has_own=cutoffs is not None)
     own = leads.iloc[there]
     found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there], given=own)
     place = np.full(len(leads), -1)
@@ -372,7 +383,36 @@ def features_as_of(
         given = leads[name].reset_index(drop=True)
         if name in frame and (name == column or (place < 0).any()):
             frame[name] = given if name == column else frame[name].astype(object).where(place >= 0, given)
-    return ScoringRows(frame=frame, notes={name: n for name, n in notes.items() if n})
+    return ScoringRows(
+        frame=frame,
+        notes={name: n for name, n in notes.items() if n},
+        n_unborn=int(keys[is_unborn].nunique()),
+        warnings=_warnings(events, tables, plan),
+    )
+
+
+def _warnings(events: pd.DataFrame | None, tables: LeadTables, plan: FeaturePlan) -> tuple[str, ...]:
+    """Warn where no event is of a lead to be scored: a few leads may have done nothing, a whole file hardly."""
+    if events is None or tables.notes.get("events_of_unknown_leads", 0) < len(events):
+        return ()
+    key = "group" if plan.event.group else "id"
+    whose = key_column(events, plan, id=plan.event.id, group=plan.event.group)
+    return (
+        f"All {len(events):,} events are of leads that are not in this file, which are scored as if they had done "
+        f"nothing. Check that column {whose!r} of the events (columns.event.{key}) names leads as column "
+        f"{(plan.group if key == 'group' else plan.id)!r} of the lead file (columns.{key}) does.",
+    )
+
+
+def _refuse_before_all(created: np.ndarray, cutoff: np.ndarray, *, has_own: bool) -> None:
+    """Refuse an instant, or cutoffs, at which no lead was there yet."""
+    first, last = (to_stamps(np.array([at]))[0].isoformat() for at in (created.min(), cutoff.max()))
+    what = "their own cutoffs (the latest is " if has_own else "the instant to score as of ("
+    msg = (
+        f"No lead was there yet: all {len(created):,} were created after {what}{last}). The earliest of them was "
+        f"created at {first}. Name {'later cutoffs' if has_own else 'a later instant with --as-of'}."
+    )
+    raise InputError(msg)
 
 
 def _newest(tables: LeadTables, plan: FeaturePlan) -> int:

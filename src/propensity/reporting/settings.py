@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from propensity.bands import default_precision
+from propensity.roles import SECTIONS
 
 if TYPE_CHECKING:
     from propensity.roles import Guess, Project
 
 # Most that each proposed group of rules may give.
 GROUP_MAX = {"fit": 50, "behaviour": 60}
-_SECTIONS = {"events": "event", "outcomes": "outcome", "cutoffs": "cutoffs", "field_history": "field_history"}
 
 
 def config_text(
@@ -115,7 +115,7 @@ def _beside(project: Project) -> list[str]:
     if project.stages:
         lines.append(f"stages = {_table(project.stages)}  # lead columns that say when a stage was entered: events")
     for table, guess in project.tables.items():
-        lines.append(f"{_SECTIONS[table]} = {_table(guess.columns)}")
+        lines.append(f"{SECTIONS[table]} = {_table(guess.columns)}")
     return lines
 
 

@@ -4,9 +4,10 @@ from propensity.roles.columns import Given, Guess, guess_roles, words_of
 from propensity.roles.exports import Known, recognise
 from propensity.roles.points import propose_rules
 from propensity.roles.project import Project, propose_project
-from propensity.roles.tables import TableGuess, guess_table
+from propensity.roles.tables import SECTIONS, TableGuess, guess_table
 
 __all__ = [
+    "SECTIONS",
     "Given",
     "Guess",
     "Known",

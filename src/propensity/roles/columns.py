@@ -218,9 +218,8 @@ def guess_roles(
     InputError
         A column the user named is absent, or two names are one after normalising.
     """
-    resolve_columns(leads.columns)
     facts = look_at(leads, missing=missing) if facts is None else facts
-    named = _named_roles(leads, given, facts, has_answer=answer is not None)
+    named = named_roles(leads, given, facts, has_answer=answer is not None)
     target = next((name for name, (role, _) in named.items() if role == "target"), None)
     if target is not None:
         answer = read_texts(leads[target], missing=missing_words(missing, target))
@@ -234,10 +233,17 @@ def guess_roles(
     return tuple(guesses)
 
 
-def _named_roles(
+def named_roles(
     leads: pd.DataFrame, given: Given, facts: Mapping[str, Facts], *, has_answer: bool
 ) -> dict[str, tuple[Role, str]]:
-    """Give the columns that the user named or that their names tell, each with its role and why."""
+    """Give the columns that the user named or that their names tell, each with its role and why.
+
+    Raises
+    ------
+    InputError
+        A column the user named is absent, or has two roles, or two names are one after normalising.
+    """
+    resolve_columns(leads.columns)
     named: dict[str, tuple[Role, str]] = {}
     for role in ("id", "target", "date", "group"):
         name = getattr(given, role)

@@ -25,13 +25,13 @@ _HAPPENED = (
     *("occurredat", "occurred", "eventtimestamp", "timestamp", "eventtime", "activitydate", "eventdate", "ts"),
     *("datetime", "date", "time", "at", "enteredat", "createdat", "createddate", "createdate"),
 )
-_CONVERTED = (
+CONVERTED = (
     *("convertedat", "converteddate", "conversiondate", "conversiontime", "wonat", "wondate", "wonon"),
     *("closedwonat", "closedwondate", "becameacustomerdate", "customersince", "purchasedat", "purchasedate"),
 )
 COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "leads": {
-        "converted_at": _CONVERTED,
+        "converted_at": CONVERTED,
         "closed_lost_at": ("closedlostat", "closedlostdate", "lostat", "lostdate", "loston"),
     },
     "events": {
@@ -40,7 +40,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "value": ("value", "amount", "revenue", "price", "eventvalue"),
         "recorded_at": ("recordedat", "receivedat", "loadedat", "ingestedat", "insertedat", "syncedat"),
     },
-    "outcomes": {"converted_at": (*_CONVERTED, "closedate", "closedat", "orderdate", *_HAPPENED)},
+    "outcomes": {"converted_at": (*CONVERTED, "closedate", "closedat", "orderdate", *_HAPPENED)},
     "cutoffs": {"cutoff": ("cutoff", "cutoffat", "asof", "snapshotdate", "scoringdate", "date", "at")},
     "field_history": {
         "field": ("field", "fieldname", "property", "attribute", "column"),

@@ -11,17 +11,15 @@ import pandas as pd
 
 from propensity.asof import NEVER, join_keys, microseconds, read_conversions, read_stamps
 from propensity.errors import InputError
-from propensity.features import ANY_EVENT, FeaturePlan
+from propensity.features import ANY_EVENT, MIN_TYPE_LEADS, FeaturePlan
 from propensity.labels import HorizonProposal, propose_horizon, read_target
-from propensity.roles.columns import EMAIL, Facts, Given, Guess, guess_roles, look_at, words_of
+from propensity.roles.columns import EMAIL, Facts, Given, Guess, guess_roles, look_at, named_roles, words_of
 from propensity.roles.derived import propose_derived
 from propensity.roles.exports import COLUMNS, is_bought, is_lost, plain, stage_of
 from propensity.roles.points import propose_event_rules, propose_rules
-from propensity.roles.tables import TableGuess, guess_table
+from propensity.roles.tables import TableGuess, check_given, guess_table
 from propensity.schema import Tables, missing_words, normalise_name, read_texts
 
-# So many leads must have had an event for its type to be worth a family or a line of the sheet.
-MIN_TYPE_LEADS = 10
 # A share of leads that convert again which is worth a word.
 REPEAT_SHARE = 0.05
 Words = Mapping[str, Sequence[str | float]]
@@ -123,19 +121,22 @@ def propose_project(
         What the files lack, and what to name.
     """
     leads = tables.leads
-    facts = look_at(leads, missing=missing)
     beside: dict[str, pd.DataFrame] = {
         table: frame
         for table in ("events", "outcomes", "cutoffs", "field_history")
         if (frame := getattr(tables, table)) is not None
     }
-    plain_guesses = guess_roles(leads, given, missing=missing, facts=facts)
-    said = {guess.column for guess in plain_guesses if guess.reason == "you said so"}
+    check_given({"leads": leads, **beside}, names=names or {})
+    facts = look_at(leads, missing=missing)
+    named = named_roles(leads, given, facts, has_answer=False)
+    of_role = {role: column for column, (role, _) in named.items()}
+    said = {column for column, (_, reason) in named.items() if reason == "you said so"}
     # What a person says of a column stands.
     stamps = {role: column for role, column in _lead_stamps(facts).items() if column not in said}
-    created = next((guess.column for guess in plain_guesses if guess.role == "date"), None)
+    created = of_role.get("date")
     if not beside and not (given.target is None and created and "converted_at" in stamps):
-        return _flat(leads, plain_guesses, facts, positive=positive, missing=missing)
+        guesses = guess_roles(leads, given, missing=missing, facts=facts)
+        return _flat(leads, guesses, facts, positive=positive, missing=missing)
     if "outcomes" not in beside and "converted_at" not in stamps:
         msg = (
             "Nothing says when leads converted, and rows in time need it. Give the file of conversions with --outcomes "
@@ -148,7 +149,7 @@ def propose_project(
             "or give cutoffs of your own with --cutoffs."
         )
         raise InputError(msg)
-    lead_id = next((guess.column for guess in plain_guesses if guess.role == "id"), None)
+    lead_id = of_role.get("id")
     if lead_id is None:
         msg = "No column of the lead file was taken for its id, by which other tables name a lead. Name it with --id."
         raise InputError(msg)
@@ -161,6 +162,7 @@ def propose_project(
         stamps=stamps,
         lead_id=lead_id,
         created=created,
+        group=of_role.get("group"),
         missing=missing,
         horizon_days=horizon_days,
         names=names or {},
@@ -221,11 +223,15 @@ def _tables_project(
     stamps: Mapping[str, str],
     lead_id: str,
     created: str | None,
+    group: str | None,
     missing: Words,
     horizon_days: int | None,
     names: Mapping[str, str],
 ) -> Project:
-    guessed, group = _guess_tables(leads, beside, facts, lead_id=lead_id, given=given, missing=missing, names=names)
+    people = [name for name, fact in facts.items() if _is_email(fact)]
+    keys = [lead_id, *([group] if group else []), *people]
+    guessed = _guess_tables(leads, beside, keys, missing=missing, names=names)
+    group = _named_by(guessed, group if given.group else None) or group
     outcomes = guessed.get("outcomes")
     by_lead = {role: column for role, column in stamps.items() if role in COLUMNS["leads"]}
     if outcomes is not None:
@@ -260,32 +266,31 @@ def _tables_project(
 def _guess_tables(
     leads: pd.DataFrame,
     beside: Mapping[str, pd.DataFrame],
-    facts: Mapping[str, Facts],
+    keys: Sequence[str],
     *,
-    lead_id: str,
-    given: Given,
     missing: Words,
     names: Mapping[str, str],
-) -> tuple[dict[str, TableGuess], str | None]:
-    """Guess the other tables, and the lead table's column that they name accounts or people by, if they do."""
-    group = given.group or next(
-        (g.column for g in guess_roles(leads, given, missing=missing, facts=facts) if g.role == "group"), None
-    )
-    people = [name for name, fact in facts.items() if _is_email(fact)]
+) -> dict[str, TableGuess]:
+    """Guess the other tables; `keys` are the lead columns by which they may name a lead, its id first."""
     guessed: dict[str, TableGuess] = {}
     for table, frame in beside.items():
         # Only events and outcomes may belong to an account or a person; a cutoff and a field are a lead's own.
-        others = [group, *people] if table in {"events", "outcomes"} else []
-        keys = {name: leads[name] for name in dict.fromkeys([lead_id, *others]) if name}
-        guessed[table] = guess_table(frame, table, keys, name=names.get(table, table), missing=missing)
-    named = {g.lead_column for g in guessed.values() if "group" in g.columns}
-    if len(named) > 1 or (given.group and named - {given.group}):
+        able = keys if table in {"events", "outcomes"} else keys[:1]
+        values = {name: leads[name] for name in able}
+        guessed[table] = guess_table(frame, table, values, name=names.get(table, table), missing=missing)
+    return guessed
+
+
+def _named_by(guessed: Mapping[str, TableGuess], said: str | None) -> str | None:
+    """Give the lead table's column that other tables name accounts or people by, if they do."""
+    named = {guess.lead_column for guess in guessed.values() if "group" in guess.columns}
+    if len(named) > 1 or (said and named - {said}):
         msg = (
             f"Events and outcomes name leads by different columns ({', '.join(repr(n[:40]) for n in sorted(named))}). "
             "Give files that both name the lead's id, or the same account."
         )
         raise InputError(msg)
-    return guessed, next(iter(named), group)
+    return next(iter(named), None)
 
 
 def _is_email(fact: Facts) -> bool:
@@ -347,7 +352,7 @@ def _fields(frame: pd.DataFrame | None, guess: TableGuess | None) -> set[str]:
 
 
 def _kinds(frame: pd.DataFrame | None, guess: TableGuess | None, *, missing: Words) -> list[str]:
-    """Give the event types that at least ten leads had, in alphabetical order."""
+    """Give the event types that enough leads had to be features, in alphabetical order."""
     if frame is None or guess is None:
         return []
     kind = read_texts(frame[guess.columns["type"]], missing=missing_words(missing, guess.columns["type"]))

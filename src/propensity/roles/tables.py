@@ -10,8 +10,8 @@ import pandas as pd
 
 from propensity.asof import join_keys
 from propensity.errors import InputError
-from propensity.roles.columns import Facts, look
-from propensity.roles.exports import COLUMNS, LEAD_IDS, OWN_ID, PERSON_KEYS, plain
+from propensity.roles.columns import CREATED_NAMES, Facts, look
+from propensity.roles.exports import COLUMNS, CONVERTED, LEAD_IDS, OWN_ID, PERSON_KEYS, plain, recognise
 from propensity.schema import missing_words, resolve_columns
 
 # A look at so many rows tells a column of stamps or of words; keys are looked at whole.
@@ -19,6 +19,8 @@ LOOK_ROWS = 5000
 # More different words than this name things, not kinds of events.
 MAX_TYPES = 2000
 OPTIONAL = {"value": {"events"}, "recorded_at": {"events"}, "old_value": {"field_history"}}
+# Where `propensity.toml` says what a table's columns are, below ``columns``.
+SECTIONS = {"events": "event", "outcomes": "outcome", "cutoffs": "cutoffs", "field_history": "field_history"}
 _STAMPS = {"occurred_at", "recorded_at", "converted_at", "cutoff", "valid_from"}
 _WHAT = {
     "occurred_at": "when it happened",
@@ -31,6 +33,23 @@ _WHAT = {
     "valid_from": "from when on",
     "old_value": "what it was before",
 }
+# The names by which a table is known from afar: one of each.
+_TELLING: Mapping[str, tuple[Sequence[str], ...]] = {
+    "leads": ((*LEAD_IDS, OWN_ID), [plain(name) for name in CREATED_NAMES]),
+    "events": (COLUMNS["events"]["occurred_at"], COLUMNS["events"]["type"]),
+    "outcomes": (CONVERTED,),
+    "cutoffs": (("cutoff", "cutoffat", "asof", "snapshotdate", "scoringdate"),),
+    "field_history": tuple(COLUMNS["field_history"][role] for role in ("field", "value", "valid_from")),
+}
+_LOOKS = {
+    "leads": "a lead file",
+    "events": "an event log",
+    "outcomes": "a file of conversions",
+    "cutoffs": "a file of cutoffs",
+    "field_history": "a history of fields",
+}
+# A file that names this share of its rows apart has one row a lead.
+_DISTINCT_SHARE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +127,7 @@ def guess_table(
         if found is None:
             shown = ", ".join(str(column)[:40] for column in list(frame.columns)[:12])
             msg = (
-                f"{name}: no column of it says {_WHAT.get(role, role)} (columns.{_section(table)}.{role}). "
+                f"{name}: no column of it says {_WHAT.get(role, role)} (columns.{SECTIONS[table]}.{role}). "
                 f"It has: {shown}. Call it {aliases[0]!r}, or write the config by hand and name it there."
             )
             raise InputError(msg)
@@ -117,8 +136,79 @@ def guess_table(
     return TableGuess(columns=columns, lead_column=lead_column, n_rows=len(frame), n_matched=matched)
 
 
-def _section(table: str) -> str:
-    return {"events": "event", "outcomes": "outcome"}.get(table, table)
+def check_given(frames: Mapping[str, pd.DataFrame], *, names: Mapping[str, str]) -> None:
+    """Refuse files that were plainly given in each other's place.
+
+    Parameters
+    ----------
+    frames : mapping of table to DataFrame
+        As read.
+    names : mapping of table to file name
+
+    Raises
+    ------
+    InputError
+        Files look like each other's tables, or one like a table that was not given.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame(columns=["lead_id", "occurred_at", "event_type"])
+    >>> won = pd.DataFrame(columns=["lead_id", "converted_at"])
+    >>> check_given({"events": won, "outcomes": log}, names={"events": "won.csv", "outcomes": "log.csv"})
+    Traceback (most recent call last):
+    propensity.errors.InputError: won.csv (--events) looks like a file of conversions, log.csv (--outcomes) looks like
+    an event log; did you swap --events and --outcomes?
+    """
+    looks = {table: looks_like(frame) for table, frame in frames.items()}
+    wrong = {table: found[0] for table, found in looks.items() if found and table not in found}
+    for table, kind in wrong.items():
+        swapped = _swapped(table, wrong)
+        # Conversions may be told by a log, and leads by anything.
+        if not swapped and (kind in frames or table in {"leads", "outcomes"}):
+            continue
+        said = ", ".join(f"{names.get(t, t)} ({_option(t)}) looks like {_LOOKS[wrong[t]]}" for t in swapped or [table])
+        *rest, last = (_option(t) for t in swapped or [kind])
+        swap = f"swap {', '.join(rest)} and" if swapped else "mean"
+        msg = f"{said}; did you {swap} {last}?"
+        raise InputError(msg)
+
+
+def _swapped(table: str, wrong: Mapping[str, str]) -> list[str]:
+    """Give the tables that stand in each other's place, this one first; none where another has its place."""
+    found = [table]
+    while (kind := wrong.get(found[-1])) is not None:
+        if kind == table:
+            return found
+        if kind in found:
+            break
+        found.append(kind)
+    return []
+
+
+def looks_like(frame: pd.DataFrame) -> list[str]:
+    """Give the tables that a file could be, by what its columns are called; none where that tells nothing.
+
+    Examples
+    --------
+    >>> looks_like(pd.DataFrame(columns=["Lead ID", "Created", "Event"]))
+    ['leads']
+    """
+    headers = {plain(column): column for column in frame.columns}
+    found = [
+        table
+        for table, roles in _TELLING.items()
+        if all({*aliases} & {*headers} for aliases in roles) or recognise(frame.columns, table)
+    ]
+    named = [headers[alias] for alias in (*LEAD_IDS, OWN_ID) if alias in headers]
+    if {"leads", "events"} <= {*found} and named:
+        # Both have a date and may have a type; a log says more than one thing of a lead.
+        ids = frame[named[0]]
+        found.remove("events" if ids.nunique() >= _DISTINCT_SHARE * len(ids) else "leads")
+    return found
+
+
+def _option(table: str) -> str:
+    return "LEADS" if table == "leads" else f"--{table.replace('_', '-')}"
 
 
 def _key(
