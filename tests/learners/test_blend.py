@@ -74,9 +74,7 @@ def test_a_forest_share_of_zero_is_the_linear_model_to_the_bit() -> None:
     assert blend.contributions(visits)[1] == linear.contributions(visits)[1]
 
 
-@pytest.mark.parametrize(
-    ("max_trees", "counts"), [(3000, {100, 200, 300}), (450, {100, 150}), (15, {5}), (1, {1})]
-)
+@pytest.mark.parametrize(("max_trees", "counts"), [(3000, {100, 200, 300}), (450, {100, 150}), (15, {5}), (1, {1})])
 def test_the_forests_of_a_blend_have_no_more_trees_together_than_allowed(max_trees: int, counts: set[int]) -> None:
     matrix, y = crossed_leads(200)
     margins = candidate_margins(matrix, y, matrix[:7], encoder=ENCODER, max_trees=max_trees, max_depth=3, seed=0)

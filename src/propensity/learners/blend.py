@@ -158,10 +158,10 @@ def choose_recipe(
 ) -> Recipe:
     """Choose trees and shares by log loss on out-of-fold margins.
 
-    Each kind of forest gets the number of trees with the least loss. Then learners are voted for, one vote at a time,
-    each for the one that lowers the loss of the blend most (Caruana and others, ICML 2004), after some even votes. Where
-    that blend does not beat the linear model by more than the standard error of the gain, the linear model ships: it
-    drifts less.
+    Each kind of forest gets the number of trees with the least loss. After some even votes, learners are voted for one
+    vote at a time, each for the one that lowers the loss of the blend most (Caruana and others, ICML 2004). Where that
+    blend does not beat the linear model by more than the standard error of the gain, the linear model ships: it drifts
+    less.
 
     Parameters
     ----------
@@ -182,8 +182,8 @@ def choose_recipe(
         return np.asarray(scale * (np.logaddexp(0, margin) - y * margin))
 
     kinds = sorted({name for name, _ in margins} - {LINEAR})
-    counts = {kind: [n for name, n in margins if name == kind] for kind in kinds}
-    n_trees = {kind: min(sorted(counts[kind]), key=lambda n, kind=kind: loss(margins[kind, n]).mean()) for kind in kinds}
+    losses = {(kind, n): loss(margins[kind, n]).mean() for kind, n in margins}
+    n_trees = {kind: min((losses[name, n], n) for name, n in losses if name == kind)[1] for kind in kinds}
     learners = {LINEAR: margins[LINEAR, 0], **{kind: margins[kind, n_trees[kind]] for kind in kinds}}
     votes = {LINEAR: EVEN_VOTES / 2, **dict.fromkeys(kinds, EVEN_VOTES / 2 / len(kinds))}
     total = np.sum([votes[name] * margin for name, margin in learners.items()], axis=0)
