@@ -188,7 +188,8 @@ def choose_recipe(
     votes = {LINEAR: EVEN_VOTES / 2, **dict.fromkeys(kinds, EVEN_VOTES / 2 / len(kinds))}
     total = np.sum([votes[name] * margin for name, margin in learners.items()], axis=0)
     for n_votes in range(EVEN_VOTES + 1, EVEN_VOTES + EARNED_VOTES + 1):
-        best = min(learners, key=lambda name, n=n_votes, total=total: loss((total + learners[name]) / n).mean())
+        after = {name: loss((total + margin) / n_votes).mean() for name, margin in learners.items()}
+        best = min((lost, name) for name, lost in after.items())[1]
         votes[best] += 1
         total = total + learners[best]
     if not _is_sure(loss(learners[LINEAR]) - loss(total / sum(votes.values())), block):
