@@ -19,7 +19,7 @@ import pandas as pd
 from propensity.config import MISSING_WORDS, Config, parse_config
 from propensity.leakage import ColumnAudit, audit_columns
 from propensity.roles import Given, guess_roles
-from propensity.schema import Column, Schema, Tables
+from propensity.schema import Column, Schema
 from propensity.storage.tables import read_leads
 from propensity.training.rows import prepare
 
@@ -106,8 +106,10 @@ def noise() -> None:
                 )
                 verdicts += [a.verdict for a in audits]
             flagged = {v: verdicts.count(v) for v in ("QUARANTINE", "REVIEW")}
-            print(f"noise, {n_rows} rows, base rate {rate}: {flagged} of {len(verdicts)}, "
-                  f"{(time.perf_counter() - began) / 5:.1f} s a file")
+            print(
+                f"noise, {n_rows} rows, base rate {rate}: {flagged} of {len(verdicts)}, "
+                f"{(time.perf_counter() - began) / 5:.1f} s a file"
+            )
 
 
 def wide() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from propensity.encoding import MIN_LEVEL_ROWS, fit_encoder
 from propensity.folds import group_blocks
@@ -39,6 +39,8 @@ MIN_FILLED_AUC = 0.75
 MIN_ERROR_RATIO = 2.0
 # With a name that already makes one wonder, more than any legitimate column has shown (1.4) is enough.
 MIN_WEAK_ERROR_RATIO = 1.5
+# A column (with its twins) that brings less of the trees' gain than this cannot carry half of the ranking.
+MIN_GAIN = 0.05
 # Columns whose rankings agree so well say the same: neither is missed while the other is there.
 MIN_TWIN, MIN_TWIN_AUC = 0.95, 0.60
 MIN_AS_OF_GAP, MIN_CHANGED = 0.05, 0.20
@@ -291,6 +293,9 @@ class _Rows:
         converted rows, rounded down in the sum.
         """
         used = code >= 0
+        if self.n_groups == len(self.y):
+            won = np.bincount(code[used], weights=self.y[used], minlength=n_codes)
+            return np.bincount(code[used], minlength=n_codes), won.astype(int)
         pair = code[used].astype(np.int64) * self.n_groups + self.group[used]
         _, first, inverse = np.unique(pair, return_index=True, return_inverse=True)
         share = np.bincount(inverse, weights=self.y[used]) / np.bincount(inverse)
@@ -442,7 +447,19 @@ def _places(y: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _auc(rows: _Rows, score: np.ndarray) -> float:
-    return float(np.average(_places(rows.y, score, rows.weight), weights=rows.weight * rows.y))
+    """Rank the rows of each fold among themselves: they were told by the same others."""
+    folds = [rows.fold == fold for fold in range(N_FOLDS)]
+    told = [inside for inside in folds if 0 < rows.y[inside].sum() < inside.sum()]
+    aucs = [
+        np.average(_places(rows.y[part], score[part], rows.weight[part]), weights=(rows.weight * rows.y)[part])
+        for part in told
+    ]
+    return float(np.mean(aucs)) if aucs else float("nan")
+
+
+def _beyond(z: float) -> float:
+    """Give the chance of so many standard errors and more."""
+    return float(special.ndtr(-z))
 
 
 def _names(name: str, availability: Mapping[str, Availability]) -> list[Evidence]:
@@ -464,7 +481,7 @@ def _names(name: str, availability: Mapping[str, Availability]) -> list[Evidence
 def _alone(values: pd.Series, look: _Look, rows: _Rows, *, n_columns: int) -> list[Evidence]:
     """Collect what a column shows without the others."""
     found = [
-        _equal(values, rows),
+        _equal(values, look, rows),
         _ranks(look, rows, n_columns=n_columns),
         _pure(look, rows),
         _implies(look, rows, n_columns=n_columns),
@@ -472,13 +489,13 @@ def _alone(values: pd.Series, look: _Look, rows: _Rows, *, n_columns: int) -> li
         None if look.is_zero is None else _filled(~look.is_zero, rows, code="ZERO", n_columns=n_columns),
     ]
     if not any(found):
-        found.append(_filled_for_none(values, look, rows, n_columns=n_columns))
+        found.append(_filled_for_one(values, look, rows, n_columns=n_columns))
     return [evidence for evidence in found if evidence is not None]
 
 
-def _equal(values: pd.Series, rows: _Rows) -> Evidence | None:
-    n_filled = int(values.notna().sum())
-    if n_filled < MIN_SURE_ROWS or values.iloc[:1000].nunique() > 2 or not is_relabelling(values, pd.Series(rows.y)):
+def _equal(values: pd.Series, look: _Look, rows: _Rows) -> Evidence | None:
+    n_filled = int(look.is_filled.sum())
+    if n_filled < MIN_SURE_ROWS or len(look.names) != 2 or not is_relabelling(values, pd.Series(rows.y)):
         return None
     sentence = "it is the target in other words: each of its two values goes with one outcome"
     return Evidence(code="EQUAL", calls_for="QUARANTINE", value=1.0, n_leads=n_filled, sentence=sentence)
@@ -488,7 +505,7 @@ def _ranks(look: _Look, rows: _Rows, *, n_columns: int) -> Evidence | None:
     n_won, n_lost = rows.n_converted, max(rows.n_groups - rows.n_converted, 1)
     # Mann and Whitney's error of an AUC that means nothing.
     error = np.sqrt((n_won + n_lost + 1) / (12 * n_won * n_lost))
-    if look.auc < MIN_AUC or stats.norm.sf((look.auc - 0.5) / error) * n_columns > CHANCE:
+    if not look.auc >= MIN_AUC or _beyond((look.auc - 0.5) / error) * n_columns > CHANCE:
         return None
     sentence = (
         f"alone it puts a converted lead above another one {look.auc:.1%} of the time; at {MIN_AUC:.0%} and more, "
@@ -521,8 +538,9 @@ def _pure(look: _Look, rows: _Rows) -> Evidence | None:
 
 def _is_surely(won: np.ndarray, n: np.ndarray, least: float) -> np.ndarray:
     """Say where the conversion rate is at least so high with 99 % confidence (Clopper and Pearson)."""
-    low = stats.beta.ppf(0.01, np.maximum(won, 1e-9), n - won + 1)
-    return np.asarray((n >= MIN_PURE_ROWS) & (won > 0) & (low >= least))
+    sure = (n >= MIN_PURE_ROWS) & (won >= least * n)
+    sure[sure] = special.betaincinv(won[sure], n[sure] - won[sure] + 1, 0.01) >= least
+    return np.asarray(sure)
 
 
 def _implies(look: _Look, rows: _Rows, *, n_columns: int) -> Evidence | None:
@@ -582,13 +600,22 @@ def _filled(mask: np.ndarray, rows: _Rows, *, code: Literal["NA", "ZERO"], n_col
     return Evidence(code=code, calls_for=verdict, value=float(auc), n_leads=int(n.sum()), sentence=sentence)
 
 
-def _filled_for_none(values: pd.Series, look: _Look, rows: _Rows, *, n_columns: int) -> Evidence | None:
-    """See whether only leads that did not convert have a value: a reason for losing, or those who cannot buy."""
-    n_leads = len(np.unique(rows.group[look.is_filled]))
-    if (1 - rows.rate) ** n_leads * n_columns > CHANCE or not tells_by_being_filled(values, pd.Series(rows.y)):
+def _filled_for_one(values: pd.Series, look: _Look, rows: _Rows, *, n_columns: int) -> Evidence | None:
+    """See whether leads of one outcome alone have a value: a reason for losing, or a field of those who cannot buy.
+
+    Also a field of the converted where so many convert that an implication says little.
+    """
+    told = rows.y[look.is_filled]
+    # The first line says it sooner: most columns are filled for both.
+    if 0 < told.sum() < len(told) or not tells_by_being_filled(values, pd.Series(rows.y)):
         return None
-    sentence = f"it is filled for {n_leads:,} leads, and none of them converted"
-    return Evidence(code="FILLED", calls_for="REVIEW", value=0.0, n_leads=n_leads, sentence=sentence)
+    n_leads = len(np.unique(rows.group[look.is_filled]))
+    is_won = bool(told.all())
+    rate = rows.rate if is_won else 1 - rows.rate
+    if n_leads < MIN_SURE_ROWS or rate**n_leads * n_columns > CHANCE:
+        return None
+    sentence = f"it is filled for {n_leads:,} leads, and {'all' if is_won else 'none'} of them converted"
+    return Evidence(code="FILLED", calls_for="REVIEW", value=rate, n_leads=n_leads, sentence=sentence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -672,7 +699,7 @@ class _Models:
                 total += mean / (2 * N_MODEL_FOLDS)
                 parts += np.bincount(rows.group[part], weights=share * (gap - mean), minlength=rows.n_groups)
         error = float(np.sqrt((parts**2).sum())) / N_MODEL_FOLDS
-        return total > 0 and float(stats.norm.sf(total / max(error, 1e-12))) * n_looks <= CHANCE
+        return total > 0 and _beyond(total / max(error, 1e-12)) * n_looks <= CHANCE
 
 
 def _sample(rows: _Rows, *, seed: int) -> np.ndarray:
@@ -712,12 +739,14 @@ def _dominant(
     least = 1 / max(models.rows.n_converted * n_lost, 1)  # one wrongly ordered pair
     found: dict[str, list[Evidence]] = {}
     for name in tried:
+        enough = MIN_WEAK_ERROR_RATIO if name in weak else MIN_ERROR_RATIO
+        if enough * (1 - full.auc) > 0.5:  # leaving everything out would not be enough
+            continue
         same = sorted(twins.get(name, ()))
         less = models.fit([other for other in kept if other not in {name, *same}])
         if less is None:
             continue
-        ratio = (1 - less.auc) / max(1 - full.auc, least)
-        enough = MIN_WEAK_ERROR_RATIO if name in weak else MIN_ERROR_RATIO
+        ratio = (1 - max(less.auc, 0.5)) / max(1 - full.auc, least)
         if ratio < enough or not models.is_better(full, less, n_looks=len(tried)):
             continue
         also = f" and {', '.join(map(repr, same[:3]))}, which say the same," if same else ""
@@ -775,7 +804,7 @@ def compare_as_of(
     changed = n_after / n_won
     error = np.sqrt((rows.n_groups + 1) / (12 * n_won * max(rows.n_groups - n_won, 1)))
     # Two rankings of the same rows differ by chance less than one does from nothing: the wider error is the safe one.
-    is_better = export - then >= MIN_AS_OF_GAP and stats.norm.sf((export - then) / error) <= CHANCE
+    is_better = export - then >= MIN_AS_OF_GAP and _beyond((export - then) / error) <= CHANCE
     is_late = changed >= MIN_CHANGED and n_after >= MIN_LEVEL_ROWS
     if not is_better and not is_late:
         return None
@@ -830,7 +859,7 @@ def compare_open(is_filled: np.ndarray, is_open: np.ndarray, *, age: np.ndarray 
         shrunk = (rate * n + 1) / (n + 2)
         variance += float((share**2 * shrunk * (1 - shrunk) / (n + 2)).sum())
     gap = rates[0] - rates[1]
-    if gap < MIN_OPEN_GAP or stats.norm.sf(gap / np.sqrt(variance)) > CHANCE:
+    if gap < MIN_OPEN_GAP or _beyond(gap / np.sqrt(variance)) > CHANCE:
         return None
     sentence = (
         f"it is filled for {rates[0]:.0%} of leads whose outcome is known, and for {rates[1]:.0%} of open leads of the "
