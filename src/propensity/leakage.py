@@ -737,12 +737,14 @@ def _dominant(
     tried = [name for name in dict.fromkeys([*(fitted[i] for i in by_gain), *weak[:TOP_COLUMNS]]) if name in candidates]
     n_lost = models.rows.n_groups - models.rows.n_converted
     least = 1 / max(models.rows.n_converted * n_lost, 1)  # one wrongly ordered pair
+    share = dict(zip(fitted, full.gain / max(full.gain.sum(), least), strict=True))
     found: dict[str, list[Evidence]] = {}
     for name in tried:
         enough = MIN_WEAK_ERROR_RATIO if name in weak else MIN_ERROR_RATIO
-        if enough * (1 - full.auc) > 0.5:  # leaving everything out would not be enough
-            continue
         same = sorted(twins.get(name, ()))
+        # A model without any column is wrong half the time: more than that no column can do.
+        if enough * (1 - full.auc) > 0.5 or sum(share[one] for one in (name, *same)) < MIN_GAIN:
+            continue
         less = models.fit([other for other in kept if other not in {name, *same}])
         if less is None:
             continue
