@@ -1,4 +1,4 @@
-"""Run the leakage audit on public files, with the columns that `init` would set aside by name left in.
+"""Run the leakage audit and the data checks on public files, columns that `init` would set aside left in.
 
 Usage: PROPENSITY_DATA=folder python benchmarks/audit.py [bank] [shoppers] [salvirt] [noise] [wide]
 
@@ -18,6 +18,7 @@ import pandas as pd
 
 from propensity.config import MISSING_WORDS, Config, parse_config
 from propensity.leakage import ColumnAudit, audit_columns
+from propensity.quality import find_flaws
 from propensity.roles import Given, guess_roles
 from propensity.schema import Column, Schema
 from propensity.storage.tables import read_leads
@@ -70,6 +71,8 @@ def real(folder: Path, name: str) -> None:
         examples.read, examples.y, schema=prepared.schema, groups=examples.groups, declared={}, from_events=(), seed=0
     )
     show(f"{name}, {len(examples.y):,} rows", audits, time.perf_counter() - began)
+    for flaw in find_flaws(examples.leads, examples.read, examples.y, schema=prepared.schema, order=examples.order):
+        print(f"  {flaw.code:10} {flaw.column or 'the file'}: {flaw.sentence}")
     caught = {a.column for a in audits if a.verdict == "QUARANTINE"}
     print(f"  leaks caught: {sorted(leaks & caught)} of {sorted(leaks)}; others quarantined: {sorted(caught - leaks)}")
 
