@@ -44,17 +44,32 @@ def test_a_plain_file_has_no_flaw() -> None:
 
 def test_leads_alike_in_all_and_leads_alike_in_all_but_the_outcome_are_counted() -> None:
     found = flaws({"Size": np.array([1.0, 1.0, 1.0, 2.0, 3.0, 3.0])}, y=np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0]))
-    assert found["DUPLICATE"].n_leads == 2
-    assert found["BOTH_OUTCOMES"].n_leads == 3
+    assert found["DUPLICATE"].n_rows == 2
+    assert found["BOTH_OUTCOMES"].n_rows == 3
     assert "(1 kinds of lead)" in found["BOTH_OUTCOMES"].sentence
 
 
 def test_leads_of_one_address_are_counted_and_the_address_is_not_shown() -> None:
     mails = texts([f"p{i}@firm.example" for i in range(N - 2)] + ["p0@firm.example", " P1@firm.example"])
     found = flaws({"Size": different()}, beside={"E-mail": mails})
-    assert found["SAME_EMAIL"].n_leads == 2
+    assert found["SAME_EMAIL"].n_rows == 2
     assert "@" not in found["SAME_EMAIL"].sentence
     assert flaws({"Size": different()}, beside={"Email opened": texts(["yes"] * N)}) == {}
+
+
+def test_a_lead_of_several_rows_is_no_duplicate_of_itself() -> None:
+    lead = np.repeat(np.arange(100), 2)
+    columns = {"Size": np.repeat(different(100), 2)}
+    beside = {"Email": texts([f"p{i}@firm.example" for i in lead]), "Name": texts(["test"] * 4 + ["Ana"] * 196)}
+    found = flaws(columns, beside=beside, lead=lead)
+    assert {code: flaw.n_rows for code, flaw in found.items()} == {"TEST": 2}
+    assert {"BOTH_OUTCOMES", "SAME_EMAIL"} < {*flaws(columns, beside=beside)}  # were they leads of their own
+
+
+def test_features_made_of_events_may_be_rare_and_start_late() -> None:
+    columns = {"demo days since": np.where(np.arange(N) >= 199, 1.0, np.nan), "Size": different()}
+    assert "NEAR_CONSTANT" in flaws(columns, order=np.arange(N))
+    assert flaws(columns, order=np.arange(N), from_events={"demo days since"}) == {}
 
 
 def test_people_trying_the_form_out_are_counted_once_each() -> None:
@@ -63,13 +78,13 @@ def test_people_trying_the_form_out_are_counted_once_each() -> None:
         "Work email": texts(["a@test.com", "b@asdf.example", "c@contest.com", *["e@x.example"] * (N - 3)]),
         "Arm": texts(["test", "control"] * 100),  # of an experiment
     }
-    assert flaws({"Size": different()}, beside=beside)["TEST"].n_leads == 3
+    assert flaws({"Size": different()}, beside=beside)["TEST"].n_rows == 3
 
 
 def test_levels_that_differ_by_spelling_are_found_and_frequent_ones_shown() -> None:
     industry = texts(["E-Commerce"] * 100 + ["ecommerce"] * 60 + ["Retail"] * 35 + ["retail "] * 5)
     found = flaws({"Industry": industry, "Size": different()})["SPELLING"]
-    assert (found.column, found.n_leads) == ("Industry", 65)
+    assert (found.column, found.n_rows) == ("Industry", 65)
     assert found.sentence.startswith("2 values are written in ways")
     assert "'E-Commerce' and 'ecommerce'" in found.sentence
     assert "etail" not in found.sentence  # five leads are too few to show
@@ -82,21 +97,21 @@ def test_signs_between_digits_are_no_spelling() -> None:
 
 def test_a_column_of_nearly_one_value_is_told_from_one_nearly_empty() -> None:
     rare = np.where(np.arange(N) < 2, 5.0, 0.0)
-    assert "all but 2 leads" in flaws({"Rare": rare, "Size": different()})["NEAR_CONSTANT"].sentence
+    assert "all but 2 rows" in flaws({"Rare": rare, "Size": different()})["NEAR_CONSTANT"].sentence
     sparse = np.where(np.arange(N) < 2, 5.0, np.nan)
-    assert "filled for 2 leads only" in flaws({"Rare": sparse, "Size": different()})["NEAR_CONSTANT"].sentence
+    assert "filled in 2 rows only" in flaws({"Rare": sparse, "Size": different()})["NEAR_CONSTANT"].sentence
     assert flaws({"Rare": np.where(np.arange(N) < 3, 5.0, 0.0), "Size": different()}) == {}
 
 
 def test_a_text_column_different_for_every_lead_names_them() -> None:
-    assert flaws({"Company": texts([f"firm {i}" for i in range(N)])})["NAMES_LEADS"].n_leads == N
+    assert flaws({"Company": texts([f"firm {i}" for i in range(N)])})["NAMES_LEADS"].n_rows == N
 
 
 def test_a_field_that_was_not_filled_in_the_past_is_found_where_leads_are_in_order() -> None:
     field = np.where(np.arange(N) >= 100, different(), np.nan)
     found = flaws({"Size": field, "Other": different()}, order=np.arange(N))["FILL_MOVES"]
-    assert found.sentence == "it is filled for 0% of the oldest fifth of leads and 100% of the newest"
-    assert found.n_leads == 80
+    assert found.sentence == "it is filled for 0% of the oldest fifth and 100% of the newest"
+    assert found.n_rows == 80
     assert flaws({"Size": field, "Other": different()}) == {}
     assert flaws({"Size": field, "Other": different()}, order=np.zeros(N)) == {}  # all dates equal
 

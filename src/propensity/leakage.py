@@ -188,7 +188,7 @@ def audit_columns(
     declared : mapping of column to availability
         ``static`` and ``event`` columns are never quarantined, ``mutable`` and ``outcome`` ones always are.
     from_events : collection of str
-        Features made of events before the cutoff: safe by construction.
+        Features made of what was recorded before the cutoff, events or a field's history: safe by construction.
     seed : int
     weight : array of float or None, shape (n_rows,)
         Rows that weigh nothing say nothing.

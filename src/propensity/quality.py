@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,20 +47,27 @@ class Flaw:
         ``FILL_MOVES``.
     column : str or None
         None where it is about whole rows.
-    n_leads : int
-        How many rows it touches.
+    n_rows : int
+        How many rows it touches; leads, where it is about whole rows.
     sentence : str
         With counts; no value that fewer than ten leads share.
     """
 
     code: str
     column: str | None
-    n_leads: int
+    n_rows: int
     sentence: str
 
 
 def find_flaws(
-    leads: pd.DataFrame, read: pd.DataFrame, y: np.ndarray, *, schema: Schema, order: np.ndarray | None
+    leads: pd.DataFrame,
+    read: pd.DataFrame,
+    y: np.ndarray,
+    *,
+    schema: Schema,
+    order: np.ndarray | None,
+    lead: np.ndarray | None = None,
+    from_events: Collection[str] = (),
 ) -> tuple[Flaw, ...]:
     """Look a file through for flaws.
 
@@ -74,6 +81,10 @@ def find_flaws(
     schema : Schema
     order : array or None, shape (n_rows,)
         Non-decreasing rank in time; None where there is no order.
+    lead : array or None, shape (n_rows,)
+        Whose row it is, where a lead has several; None for one each.
+    from_events : collection of str
+        Features made of events: that these are rare, or start when the log does, is no flaw.
 
     Returns
     -------
@@ -82,8 +93,10 @@ def find_flaws(
     """
     if len(leads) == 0:
         return ()
-    found = [*_duplicates(read, y), *_same_email(leads), *_tests(leads)]
-    for column in schema.columns:
+    lead = np.arange(len(leads)) if lead is None else lead
+    first = leads[~pd.Series(lead).duplicated().to_numpy()]
+    found = [*_duplicates(read, y, lead), *_same_email(first), *_tests(first)]
+    for column in (column for column in schema.columns if column.name not in {*from_events}):
         name, values = column.name, read[column.name]
         if column.kind == "category":
             found += [*_spellings(leads.get(name, values), name), *_names_leads(values, name)]
@@ -91,18 +104,19 @@ def find_flaws(
     return tuple(found)
 
 
-def _duplicates(read: pd.DataFrame, y: np.ndarray) -> Iterator[Flaw]:
-    rows = pd.DataFrame({"features": row_hashes(read), "y": y})
+def _duplicates(read: pd.DataFrame, y: np.ndarray, lead: np.ndarray) -> Iterator[Flaw]:
+    rows = pd.DataFrame({"features": row_hashes(read), "y": y, "lead": lead})
+    rows = rows.drop_duplicates().drop_duplicates(["features", "lead"], keep=False).drop(columns="lead")
     n = int(rows.duplicated().sum())
     if n:
         sentence = f"{n:,} leads are like another one in every feature and in their outcome"
-        yield Flaw(code="DUPLICATE", column=None, n_leads=n, sentence=sentence)
+        yield Flaw(code="DUPLICATE", column=None, n_rows=n, sentence=sentence)
     outcomes = rows.groupby("features")["y"].agg(["nunique", "size"])
     both = outcomes[outcomes["nunique"] > 1]
     if len(both):
         n = int(both["size"].sum())
         sentence = f"{n:,} leads share all their features with one of the other outcome ({len(both):,} kinds of lead)"
-        yield Flaw(code="BOTH_OUTCOMES", column=None, n_leads=n, sentence=sentence)
+        yield Flaw(code="BOTH_OUTCOMES", column=None, n_rows=n, sentence=sentence)
 
 
 def _same_email(leads: pd.DataFrame) -> Iterator[Flaw]:
@@ -114,7 +128,7 @@ def _same_email(leads: pd.DataFrame) -> Iterator[Flaw]:
         n = int(addresses.duplicated().sum())
         if n and len(addresses) > len(filled) / 2:
             sentence = f"{n:,} leads have the same e-mail address as another one"
-            yield Flaw(code="SAME_EMAIL", column=str(name), n_leads=n, sentence=sentence)
+            yield Flaw(code="SAME_EMAIL", column=str(name), n_rows=n, sentence=sentence)
 
 
 def _tests(leads: pd.DataFrame) -> Iterator[Flaw]:
@@ -126,7 +140,7 @@ def _tests(leads: pd.DataFrame) -> Iterator[Flaw]:
     n = int(is_test.sum())
     if n:
         sentence = f"{n:,} leads look like somebody trying the form out ('test', 'asdf' as a name or an address)"
-        yield Flaw(code="TEST", column=None, n_leads=n, sentence=sentence)
+        yield Flaw(code="TEST", column=None, n_rows=n, sentence=sentence)
 
 
 def _is_tried(text: str) -> bool:
@@ -174,16 +188,16 @@ def _spellings(raw: pd.Series, name: str) -> Iterator[Flaw]:
     values = "value is" if n_keys == 1 else "values are"
     sentence = (
         f"{n_keys:,} {values} written in ways that differ only by case, spaces or punctuation{such}; "
-        f"{n:,} leads have the rarer ones"
+        f"{n:,} rows have the rarer ones"
     )
-    yield Flaw(code="SPELLING", column=name, n_leads=n, sentence=sentence)
+    yield Flaw(code="SPELLING", column=name, n_rows=n, sentence=sentence)
 
 
 def _names_leads(values: pd.Series, name: str) -> Iterator[Flaw]:
     n_filled, n_levels = int(values.notna().sum()), int(values.nunique())
     if n_filled > 5 * MIN_LEVEL_ROWS and n_levels > NAMES_LEADS * n_filled:
-        sentence = f"{n_levels:,} different values for {n_filled:,} leads: it names them, it does not describe them"
-        yield Flaw(code="NAMES_LEADS", column=name, n_leads=n_filled, sentence=sentence)
+        sentence = f"{n_levels:,} different values in {n_filled:,} rows: it names leads, it does not describe them"
+        yield Flaw(code="NAMES_LEADS", column=name, n_rows=n_filled, sentence=sentence)
 
 
 def _near_constant(values: pd.Series, name: str) -> Iterator[Flaw]:
@@ -192,8 +206,8 @@ def _near_constant(values: pd.Series, name: str) -> Iterator[Flaw]:
     if counts.iloc[0] < NEARLY_ALL * len(values):
         return
     is_empty = values.isna().sum() == counts.iloc[0]
-    sentence = f"it is filled for {n:,} leads only" if is_empty else f"all but {n:,} leads have the same value"
-    yield Flaw(code="NEAR_CONSTANT", column=name, n_leads=n, sentence=sentence)
+    sentence = f"it is filled in {n:,} rows only" if is_empty else f"all but {n:,} rows have the same value"
+    yield Flaw(code="NEAR_CONSTANT", column=name, n_rows=n, sentence=sentence)
 
 
 def _fill_moves(values: pd.Series, name: str, order: np.ndarray | None, *, n_columns: int) -> Iterator[Flaw]:
@@ -208,5 +222,5 @@ def _fill_moves(values: pd.Series, name: str, order: np.ndarray | None, *, n_col
     table = np.array([[old.sum(), (~old).sum()], [new.sum(), (~new).sum()]])
     if stats.fisher_exact(table).pvalue * n_columns > CHANCE:
         return
-    sentence = f"it is filled for {old.mean():.0%} of the oldest fifth of leads and {new.mean():.0%} of the newest"
-    yield Flaw(code="FILL_MOVES", column=name, n_leads=len(old) + len(new), sentence=sentence)
+    sentence = f"it is filled for {old.mean():.0%} of the oldest fifth and {new.mean():.0%} of the newest"
+    yield Flaw(code="FILL_MOVES", column=name, n_rows=len(old) + len(new), sentence=sentence)
