@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from propensity import metrics
+from propensity import leakage, metrics
 from propensity.leakage import (
     ColumnAudit,
     Evidence,
@@ -214,6 +215,44 @@ def test_an_implication_without_exception_asks_and_proves_when_it_holds_a_tenth(
     (implied,) = [evidence for evidence in found.evidence if evidence.code == "IMPL"]
     assert implied.value == pytest.approx(held / 300)
     assert implied.n_leads == held
+
+
+def test_what_chance_brings_in_a_wide_file_is_no_implication() -> None:
+    """Half of all leads convert: 25 do together once in 33 million looks."""
+    y = np.repeat([1.0, 0.0], [500, 500])
+    values = texts(["gold" if i < 25 else f"v{i % 7}" for i in range(1000)])
+    rows, read = leakage._canonical(pd.DataFrame({"Tier": values}), y, np.arange(1000), None, seed=0)
+    look = leakage._look(read["Tier"], Column(name="Tier", family="fit", kind="category"), rows)
+    assert leakage._implies(look, rows, n_columns=1000) is not None  # 42,000 looks
+    assert leakage._implies(look, rows, n_columns=100_000) is None
+
+
+def test_what_chance_brings_in_a_wide_file_is_no_ranking() -> None:
+    """Three conversions on top of 30 leads: by chance once in 4,060 columns."""
+    y = np.repeat([1.0, 0.0], [3, 27])
+    rows, read = leakage._canonical(pd.DataFrame({"Size": 30.0 - np.arange(30)}), y, np.arange(30), None, seed=0)
+    look = replace(leakage._look(read["Size"], Column(name="Size", family="fit", kind="number"), rows), auc=1.0)
+    assert leakage._ranks(look, rows, n_columns=3) is not None
+    assert leakage._ranks(look, rows, n_columns=100) is None
+
+
+def test_one_model_beats_another_by_more_than_its_leads_differ() -> None:
+    y = np.repeat([1.0, 0.0], 30)
+    rows, read = leakage._canonical(pd.DataFrame({"Size": np.arange(60.0)}), y, np.arange(60), None, seed=0)
+    schema = Schema(columns=(Column(name="Size", family="fit", kind="number"),), id=None, missing=())
+    models = leakage._Models(read=read, rows=rows, schema=schema, seed=0)
+    less = leakage._Fit(auc=0.5, place=np.full(60, 0.5), gain=np.zeros(1))
+    # Half of the leads are placed better by 0.3, the other half worse by 0.2 (and by 0.3 for all).
+    mixed = replace(less, place=0.5 + np.where(np.arange(60) % 2, 0.3, -0.2))
+    assert not models.is_better(mixed, less, n_looks=8)
+    assert models.is_better(replace(less, place=np.full(60, 0.8)), less, n_looks=8)
+    assert not models.is_better(less, mixed, n_looks=8)
+
+
+def test_weak_names_of_noise_in_small_files_are_kept() -> None:
+    columns, y, _ = world(0.3, n=120)
+    found = audit({**columns, **noise(120, [f"Deal {sign}" for sign in "abcdefgh"], seed=0)}, y)
+    assert {one.verdict for one in found.values()} == {"OK"}
 
 
 def test_an_implication_needs_25_leads_and_twice_the_base_rate() -> None:

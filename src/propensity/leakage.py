@@ -572,8 +572,8 @@ def _implies(look: _Look, rows: _Rows, *, n_columns: int) -> Evidence | None:
 
 
 def _levels_in_words(look: _Look, chosen: np.ndarray) -> str:
-    """Name levels that at least ten leads share; the three largest, to stay readable."""
-    order = sorted(np.flatnonzero(chosen & (look.n_level >= MIN_LEVEL_ROWS)), key=lambda i: (-look.n_level[i], i))
+    """Name the three largest of levels that were chosen for holding at least 25 leads: none points at a person."""
+    order = sorted(np.flatnonzero(chosen), key=lambda i: (-look.n_level[i], i))
     named = ", ".join(f"{_short(look.names[int(i)])}" for i in order[:3])
     more = f" and {len(order) - 3} more" if len(order) > 3 else ""
     return f"where it is {named}{more}"
