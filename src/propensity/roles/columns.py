@@ -17,6 +17,7 @@ import pandas as pd
 from propensity.asof import parse_stamps
 from propensity.encoding import MIN_LEVEL_ROWS
 from propensity.errors import InputError
+from propensity.roles.hindsight import is_relabelling, strong_word, tells_by_being_filled
 from propensity.schema import (
     find_column,
     missing_words,
@@ -33,9 +34,6 @@ Role = Literal[
 SAMPLE_ROWS = 1000
 # A column holds personal data when at least this share of its values looks like it.
 PERSONAL_SHARE = 0.05
-# So many filled cells, all of one outcome that is not nearly everybody's, were written after the fact.
-MIN_TELLING = 25
-MAX_RATE = 0.8
 
 TARGET_NAMES: tuple[str, ...] = (
     *("converted", "is converted", "target", "conversion", "label", "y", "won", "is won", "closed won", "purchased"),
@@ -72,17 +70,6 @@ _SENSITIVE: tuple[str, ...] = (
     "disability",
 )
 _SENSITIVE += ("postcode", "zip", "postal", "zipcode", "pregnant", "citizenship")
-# What only a result, or people working the lead, can write. Alone enough to set a column aside.
-_OUTCOME_WORDS = {"won", "last", "stage", "disposition", "owner", "modified", "updated", "contacted", "rating"}
-_OUTCOME_WORDS |= {"latest"}
-# The same as CRMs write them in one word.
-_OUTCOME_WORDS |= {"lifecyclestage", "dealstage", "leadstage", "leadstatus", "lastcontacted", "lastactivitydate"}
-_OUTCOME_WORDS |= {"lastmodifieddate", "contactowner", "leadowner", "hubspotowner"}
-_OUTCOME_STARTS = ("converted", "disqualif", "invoice", "churn", "lost", "closed")
-_OUTCOME_PHRASES: tuple[str, ...] = ("is converted", "close date", "day to close", "opportunity id", "contract signed")
-_OUTCOME_PHRASES += ("became customer", "lead status", "lifecycle stage", "deal stage", "next step", "close reason")
-_OUTCOME_PHRASES += ("likelihood to close", "associated deal", "recent deal", "first deal", "total revenue")
-_OUTCOME_WHOLE = {"status", "statecode", "statuscode"}
 _BEHAVIOUR = {"visit", "view", "page", "click", "open", "session", "time", "spent", "duration", "download", "webinar"}
 _BEHAVIOUR |= {
     "form",
@@ -433,41 +420,14 @@ def _personal(fact: Facts) -> str:
 
 def _told_after(fact: Facts, texts: pd.Series, answer: pd.Series | None) -> str:
     """Say why a column can only have been written after the fact; empty where nothing says so."""
-    word = _outcome_word(fact)
+    word = strong_word(fact.words)
     if word:
         return f"its name says it is written after the fact ({word})"
-    if answer is not None and _is_relabelling(texts, answer):
+    if answer is not None and is_relabelling(texts, answer):
         return "it is the target in other words"
-    if answer is not None and _tells_by_being_filled(texts, answer):
+    if answer is not None and tells_by_being_filled(texts, answer):
         return "it is filled for one outcome only"
     return ""
-
-
-def _outcome_word(fact: Facts) -> str:
-    joined = " ".join(fact.words)
-    if joined in _OUTCOME_WHOLE:
-        return joined
-    for word in fact.words:
-        if word in _OUTCOME_WORDS or word.startswith(_OUTCOME_STARTS):
-            return word
-    return next((phrase for phrase in _OUTCOME_PHRASES if f" {phrase} " in f" {joined} "), "")
-
-
-def _is_relabelling(texts: pd.Series, answer: pd.Series) -> bool:
-    both = texts.notna() & answer.notna()
-    pairs = pd.DataFrame({"a": texts[both], "b": answer[both]}).drop_duplicates()
-    return bool(both.mean() > 0.5 and len(pairs) == pairs["a"].nunique() == pairs["b"].nunique() == answer.nunique())
-
-
-def _tells_by_being_filled(texts: pd.Series, answer: pd.Series) -> bool:
-    """Say whether a column has values for leads of one outcome alone: a deal's amount, a reason for losing.
-
-    Where 25 are filled and the outcome's rate is below 0.8, chance does this 4 times in 1,000 (0.8 to the 25th).
-    """
-    told = answer[texts.notna()].dropna()
-    return bool(
-        len(told) >= MIN_TELLING and len(told.unique()) == 1 and (answer.dropna() == told.iloc[0]).mean() < MAX_RATE
-    )
 
 
 def _sentinels(numbers: np.ndarray) -> tuple[float, ...]:
