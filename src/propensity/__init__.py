@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from propensity.scoring import predict
     from propensity.storage.bundles import save_model
     from propensity.storage.configs import load_config, read_tables
-    from propensity.training import TrainingRun, train
+    from propensity.training import Audit, TrainingRun, audit, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Audit": "training",
     "Config": "config",
     "PropensityModel": "model",
     "Tables": "schema",
     "TrainingRun": "training",
+    "audit": "training",
     "load_config": "storage.configs",
     "load_model": "registry",
     "predict": "scoring",
@@ -35,10 +37,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "Audit",
     "Config",
     "PropensityModel",
     "Tables",
     "TrainingRun",
+    "audit",
     "load_config",
     "load_model",
     "predict",

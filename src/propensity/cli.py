@@ -35,6 +35,7 @@ DESCRIPTION = """\
 Learn from past leads which new ones will buy.
 
   propensity init leads.csv --target converted     look at a file, write propensity.toml
+  propensity audit                                 which columns know the future, what else is wrong
   propensity train                                 learn, test, register the model
   propensity score new_leads.csv -o scores.csv     probability, band and reasons for each lead
   propensity explain new_leads.csv --lead 4711     why one lead scores as it does
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"propensity {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_init(commands)
+    _add_audit(commands)
     _add_train(commands)
     _add_score(commands)
     _add_explain(commands)
@@ -80,6 +82,19 @@ def _add_init(commands: Any) -> None:
     init.add_argument("--ordered", action="store_true", help="the rows of the file are in time order, oldest first")
     init.add_argument("-o", "--output", metavar="TOML", default=DEFAULT_CONFIG, help="default: propensity.toml")
     init.set_defaults(action=run_init)
+
+
+def _add_audit(commands: Any) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="which columns know the future, and what else is wrong with the file",
+        description="Judge every column of the training data: was it known before the outcome? What gives that reason "
+        "to doubt, with the evidence and what leaving it out costs; then duplicates, spellings, test records and gaps. "
+        "Training does the same and leaves such columns out. Nothing is written.",
+    )
+    _add_config(audit)
+    _add_json(audit)
+    audit.set_defaults(action=run_audit)
 
 
 def _add_train(commands: Any) -> None:
@@ -346,6 +361,20 @@ def _print_project(project: Project, frames: dict[str, pd.DataFrame], known: dic
         print(f"\n{project.target_sentence}; base rate {project.base_rate:.1%}.")
     for note in project.notes:
         print(note)
+
+
+def run_audit(options: argparse.Namespace) -> None:
+    """Judge the columns of the training data and say what was found."""
+    from propensity.reporting import audit_json, audit_lines
+    from propensity.storage.configs import load_config, read_tables
+    from propensity.training import audit
+
+    config = load_config(options.config)
+    found = audit(read_tables(config), config)
+    if options.json:
+        print(json.dumps(audit_json(found), allow_nan=False))
+    else:
+        print("\n".join(audit_lines(found)))
 
 
 def run_train(options: argparse.Namespace) -> None:

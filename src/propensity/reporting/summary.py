@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from propensity.evaluation import HEADERS
 from propensity.learners import LINEAR
+from propensity.reporting.findings import flaw_lines, leak_lines
 from propensity.schema import MQL, SQL
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
         else {},
         "verdict": run.model.verdict,
         "warnings": list(run.warnings),
+        "flaws": [vars(flaw) for flaw in run.flaws],
     }
 
 
@@ -82,6 +84,9 @@ def training_summary(run: TrainingRun) -> list[str]:
     if data["dropped"]:
         counted = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in data["dropped"].items())
         lines.append(f"           not used: {counted}")
+    leaks = leak_lines(run.audit)
+    if leaks:
+        lines += ["", *leaks]
     if evaluation is not None and learned is not None:
         lines += ["", f"{HEADERS[evaluation.kind]}, then refitted on all rows."]
         lines += _table(evaluation, unit=unit)
@@ -90,6 +95,8 @@ def training_summary(run: TrainingRun) -> list[str]:
     lines += ["", VERDICTS[run.model.verdict]]
     if run.warnings:
         lines += ["", "Please note", *(f"  - {sentence}" for sentence in run.warnings)]
+    if run.flaws:
+        lines += ["", "Worth mending", *flaw_lines(run.flaws)]
     return lines
 
 
@@ -211,7 +218,11 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         "|---|---|---|---|",
         *(f"| {_cell(c.name)} | {c.family} | {c.kind} | {c.filled:.0%} |" for c in model.schema.columns),
     ]
-    aside = [entry for entry in audit if entry["verdict"] in {"LEFT OUT", "UNUSED"}]
+    review = [entry for entry in audit if entry["verdict"] == "REVIEW"]
+    if review:
+        lines += ["", "Used, and to be looked at:", ""]
+        lines += [f"- {_cell(str(e['column']))}: {_cell(str(e['evidence']))}" for e in review]
+    aside = [entry for entry in audit if entry["verdict"] in {"QUARANTINE", "LEFT OUT", "UNUSED"}]
     if aside:
         lines += ["", "Not used:", "", *(f"- {_cell(str(e['column']))}: {_cell(str(e['evidence']))}" for e in aside)]
     if evaluation is not None:

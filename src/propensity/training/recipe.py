@@ -21,15 +21,13 @@ from propensity.explanations import fit_reference
 from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins, without_groups
 from propensity.learners import Candidate, candidate_margins, choose_recipe, fit_blend
 from propensity.model import Learned, PropensityModel, Verdict, sealed
+from propensity.quality import Flaw
 from propensity.reporting import model_card
 from propensity.rules import Rules
-from propensity.schema import (
-    NURTURE,
-    Tables,
-    normalise_name,
-)
-from propensity.training.rows import Examples, Prepared, prepare
-from propensity.training.tables import MIN_CUTOFFS_IN_TIME, prepare_tables
+from propensity.schema import NURTURE, Tables
+from propensity.training.audit import Audit, audit_prepared, prepare_any
+from propensity.training.rows import Examples, Prepared
+from propensity.training.tables import MIN_CUTOFFS_IN_TIME
 
 # Fewer conversions (or fewer leads without one) than this teach nothing that rules do not know.
 MIN_POSITIVES = 40
@@ -53,6 +51,8 @@ class TrainingRun:
         How the recipe did on rows it never saw; None where there was too little to learn from.
     audit : tuple of dict
         One a column: ``column, role, verdict, evidence, price``.
+    flaws : tuple of Flaw
+        What else in the file a person may want to mend.
     data : dict
         Rows, positives, base rate and what was dropped.
     warnings : tuple of str
@@ -64,6 +64,7 @@ class TrainingRun:
     model: PropensityModel
     evaluation: Evaluation | None
     audit: tuple[Mapping[str, Any], ...]
+    flaws: tuple[Flaw, ...]
     data: Mapping[str, Any]
     warnings: tuple[str, ...]
     sample: np.ndarray
@@ -93,11 +94,13 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
     # One BLAS thread: sums in another order would change the last bits of a model.
     with threadpool_limits(1, user_api="blas"):
         tell("reading columns", 0.0)
-        prepared = prepare_tables(tables, config) if config.has_tables else prepare(tables.leads, config)
+        prepared = prepare_any(tables, config)
+        tell("auditing columns", 0.0)
+        audit, prepared = audit_prepared(prepared, config)
         y = prepared.examples.y
         if min(y.sum(), len(y) - y.sum()) < MIN_POSITIVES:
-            return _rules_run(prepared, config)
-        return _model_run(prepared, config, tell)
+            return _rules_run(prepared, audit, config)
+        return _model_run(prepared, audit, config, tell)
 
 
 def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
@@ -294,7 +297,7 @@ def fit_points_calibrator(rules: Rules, examples: Examples) -> Calibrator | None
     )
 
 
-def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRun:
+def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress) -> TrainingRun:
     examples, seed = prepared.examples, config.learner.seed
     chosen, is_time = splits(examples, config)
     steps = len(chosen) + 1 + is_time
@@ -328,11 +331,11 @@ def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRu
         plan=prepared.plan,
     )
     tell("done", 1.0)
-    audit = _audit(prepared, config)
     return TrainingRun(
-        model=sealed(replace(model, card=model_card(model, evaluation, audit))),
+        model=sealed(replace(model, card=model_card(model, evaluation, audit.entries))),
         evaluation=evaluation,
-        audit=audit,
+        audit=audit.entries,
+        flaws=audit.flaws,
         data=_data(prepared),
         warnings=(
             *_too_good(evaluation, contributions, prepared.schema.names),
@@ -342,7 +345,7 @@ def _model_run(prepared: Prepared, config: Config, tell: Progress) -> TrainingRu
     )
 
 
-def _rules_run(prepared: Prepared, config: Config) -> TrainingRun:
+def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
     n_positive = int(prepared.examples.y.sum())
     model = PropensityModel(
         schema=prepared.schema,
@@ -356,11 +359,11 @@ def _rules_run(prepared: Prepared, config: Config) -> TrainingRun:
         f"{n_positive} of {len(prepared.examples.y)} leads converted; a model needs at least {MIN_POSITIVES} that did "
         f"and {MIN_POSITIVES} that did not. Until then the rules answer."
     )
-    audit = _audit(prepared, config)
     return TrainingRun(
-        model=sealed(replace(model, card=model_card(model, None, audit))),
+        model=sealed(replace(model, card=model_card(model, None, audit.entries))),
         evaluation=None,
-        audit=audit,
+        audit=audit.entries,
+        flaws=audit.flaws,
         data=_data(prepared),
         warnings=(sentence, *prepared.said),
         sample=np.empty((0, len(prepared.schema.columns))),
@@ -409,39 +412,6 @@ def _data(prepared: Prepared) -> dict[str, Any]:
         "matured": len(y),
         "dropped": dict(prepared.dropped),
     }
-
-
-def _audit(prepared: Prepared, config: Config) -> tuple[Mapping[str, Any], ...]:
-    """Say for each column what became of it. Prices come with the leakage audit."""
-    columns = config.columns
-    kept = {normalise_name(column.name): column.family for column in prepared.schema.columns}
-    fit = {normalise_name(name) for name in columns.fit}
-    notes = {
-        normalise_name(name): ("fit" if normalise_name(name) in fit else "behaviour", note)
-        for name, note in prepared.notes.items()
-    }
-    ignored = {normalise_name(name) for name in columns.ignore}
-    keys = {
-        key: getattr(columns, key)
-        for key in ("cutoff", "closed_lost_at", "converted_at", "date", "target", "group", "id")
-    }
-    roles = {normalise_name(name): key for key, name in keys.items() if name}
-    roles |= {normalise_name(name): "stage" for name in columns.stages.values()}
-    entries = []
-    for column in map(str, prepared.examples.leads.columns):
-        name = normalise_name(column)
-        role, verdict, evidence = "ignored", "UNUSED", "named nowhere in [columns]"
-        if name in kept:
-            role, verdict, evidence = kept[name], "OK", notes.get(name, ("", ""))[1]
-        elif name in notes:
-            role, evidence = notes[name]
-            verdict = "LEFT OUT"
-        elif name in ignored:
-            evidence = "under columns.ignore"
-        elif name in roles:
-            role, verdict, evidence = roles[name], "OK", ""
-        entries.append({"column": column, "role": role, "verdict": verdict, "evidence": evidence, "price": None})
-    return tuple(entries)
 
 
 def _too_good(evaluation: Evaluation, contributions: np.ndarray, names: Sequence[str]) -> list[str]:

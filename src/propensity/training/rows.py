@@ -122,6 +122,8 @@ class Prepared:
     plan : FeaturePlan
     said : tuple of str
         Sentences about the data that a person should read.
+    in_time : frozenset of str
+        Features made of records that were known before the cutoff: events, the history of a field.
     """
 
     examples: Examples
@@ -135,6 +137,7 @@ class Prepared:
     digest: str
     plan: FeaturePlan
     said: tuple[str, ...] = ()
+    in_time: frozenset[str] = frozenset()
 
 
 def prepare(leads: pd.DataFrame, config: Config) -> Prepared:

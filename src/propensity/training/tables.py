@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from propensity.features import (
     FeaturePlan,
     LeadTables,
     choose_types,
+    derived_names,
     feature_frame,
     key_column,
     read_lead_tables,
@@ -147,7 +148,20 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         ),
         plan=plan,
         said=_said_of_rows(rows, conversions, config),
+        in_time=_in_time(schema.names, plan, read),
     )
+
+
+def _in_time(names: Sequence[str], plan: FeaturePlan, read: LeadTables) -> frozenset[str]:
+    """Give the features that are made of records known before the cutoff, whatever they are called."""
+    kept = set() if read.history is None else {*read.history.frame["field"]}
+    made = {*plan.behaviour_names} | {
+        name
+        for column, kind in plan.derive.items()
+        if normalise_name(column) in kept
+        for name in derived_names(column, kind)
+    }
+    return frozenset(name for name in names if name in made or normalise_name(name) in kept)
 
 
 def _extracted_at(read: LeadTables, conversions: Conversions, config: Config) -> int:

@@ -1,0 +1,73 @@
+"""The only place that words what the audit found: columns that know the future, what leaving them out costs, flaws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from propensity.quality import Flaw
+    from propensity.training import Audit
+
+# More than this belongs into the audit's own output.
+MAX_FLAWS = 5
+_ASIDE = ("LEFT OUT", "UNUSED")
+
+
+def leak_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Word the columns that were left out because they know the future, and those a person must look at.
+
+    Parameters
+    ----------
+    entries : sequence of mapping
+        As training gives them, one a column.
+
+    Examples
+    --------
+    >>> price = {"auc_with": 0.95, "auc_without": 0.8}
+    >>> told = {"column": "calls", "verdict": "QUARANTINE", "evidence": "its name says so", "price": price}
+    >>> leak_lines([told])[0]
+    "Left out   'calls': its name says so; with it AUC 0.95, without 0.80"
+    """
+    lines = []
+    for verdict, title in (("QUARANTINE", "Left out"), ("REVIEW", "Look at")):
+        for entry in entries:
+            if entry["verdict"] == verdict:
+                price = entry["price"]
+                worth = f"; with it AUC {price['auc_with']:.2f}, without {price['auc_without']:.2f}" if price else ""
+                lines.append(f"{title:11}{entry['column'][:60]!r}: {entry['evidence']}{worth}")
+    if any(entry["verdict"] == "QUARANTINE" for entry in entries):
+        lines.append('           Known before the outcome all the same? Under [availability]: "its name" = "static"')
+    if any(entry["verdict"] == "REVIEW" for entry in entries):
+        lines.append('           Used. Not known before the outcome? Under [availability]: "its name" = "outcome"')
+    return lines
+
+
+def flaw_lines(flaws: Sequence[Flaw], *, most: int = MAX_FLAWS) -> list[str]:
+    """Word what else a person may want to mend, the findings that touch most rows first."""
+    first = sorted(flaws, key=lambda flaw: (-flaw.n_rows, flaw.column or "", flaw.code))
+    shown = [flaw for flaw in flaws if flaw in first[:most]]
+    lines = [f"  - {f'{flaw.column[:60]!r}: ' if flaw.column else ''}{flaw.sentence}" for flaw in shown]
+    if len(flaws) > most:
+        lines.append(f"  - and {len(flaws) - most} more: propensity audit")
+    return lines
+
+
+def audit_lines(audit: Audit) -> list[str]:
+    """Word an audit for people: what must be looked at first, then every column."""
+    leaks = leak_lines(audit.entries)
+    lines = leaks or ["No column looks as if it knew the future."]
+    if audit.flaws:
+        lines += ["", "Worth mending", *flaw_lines(audit.flaws, most=len(audit.flaws))]
+    width = min(max((len(entry["column"]) for entry in audit.entries), default=0), 40)
+    lines += ["", "Columns"]
+    for entry in audit.entries:
+        # What leaks is said above.
+        said = entry["evidence"] if entry["verdict"] in {"OK", *_ASIDE} else ""
+        lines.append(f"  {entry['column'][:40]:{width}}  {entry['verdict']:10}  {entry['role']:12} {said}".rstrip())
+    return lines
+
+
+def audit_json(audit: Audit) -> dict[str, Any]:
+    """Give the JSON object of ``audit --json``."""
+    return {"audit": [dict(entry) for entry in audit.entries], "flaws": [vars(flaw) for flaw in audit.flaws]}
