@@ -216,6 +216,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 # ---- what every command does when it goes well -----------------------------------------------------------------------
 
 
+def test_an_audit_names_what_training_leaves_out(fresh: Project) -> None:
+    leads = pd.read_csv(fresh.folder / "leads.csv", dtype=str, keep_default_na=False)
+    leads["Deal size"] = np.where(leads["Converted"] == "Yes", "1200", "")
+    (fresh.folder / "leads.csv").write_bytes(csv_bytes(leads))
+    fresh.edit("behaviour = [", 'behaviour = [\n    "Deal size",')
+    told = tell("audit", "-c", str(fresh.config))
+    assert (told.code, told.err) == (0, "")
+    assert told.out.startswith("Left out   'Deal size': ")
+    as_json = tell("audit", "-c", str(fresh.config), "--json").json
+    verdicts = {entry["column"]: entry["verdict"] for entry in as_json["audit"]}
+    assert {name for name, verdict in verdicts.items() if verdict == "QUARANTINE"} == {"Deal size"}
+    assert {*as_json} == {"audit", "flaws"}
+    assert not (fresh.folder / "models" / "bundles").exists()
+
+
 def test_sample_init_train_score_explain_go_through_as_the_help_shows(here: Path) -> None:
     assert tell("sample", ".", "--flat").code == 0
     few = pd.concat([read(here / "leads.csv")]).iloc[:500]

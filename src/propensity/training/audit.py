@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
@@ -67,11 +68,13 @@ def audit_prepared(prepared: Prepared, config: Config) -> tuple[Audit, Prepared]
         No feature is left.
     """
     examples, schema = prepared.examples, prepared.schema
+    # Leads without a name are grouped by their features, which is right for folds; each is a witness all the same.
+    is_named = schema.id is not None or config.columns.group is not None
     columns = audit_columns(
         examples.read,
         examples.y,
         schema=schema,
-        groups=examples.groups,
+        groups=examples.groups if is_named else np.arange(len(examples.y)),
         declared=config.availability,
         from_events=prepared.in_time,
         seed=config.learner.seed,
