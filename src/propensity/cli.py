@@ -636,6 +636,7 @@ def _rows_to_score(
 
 def _events_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> pd.DataFrame | None:
     """Read the events that the model was trained with; None where it was trained without."""
+    from propensity.features import few_texts
     from propensity.storage.tables import read_table
 
     source = config.data.events if config else None
@@ -648,7 +649,7 @@ def _events_to_score(options: argparse.Namespace, config: Config | None, model: 
     if path is None:
         msg = "The model was trained with events. Name them: --events FILE, or data.events in the config."
         raise InputError(msg)
-    return read_table(Path(path), query=source.query if source else "")
+    return read_table(Path(path), query=source.query if source else "", categories=few_texts(model.plan))
 
 
 def _leads_at_cutoffs(

@@ -74,3 +74,21 @@ def test_a_path_with_a_nul_is_refused(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, '[data]\nleads = "a\\u0000b"\n'))
     with pytest.raises(InputError, match="cannot be read"):
         read_tables(config)
+
+
+def test_whose_an_event_is_and_its_type_are_kept_once_each(tmp_path: Path) -> None:
+    for name, text in {
+        "leads.csv": "Lead,Created\n7,2026-01-01\n",
+        "events.csv": "who,occurred_at,action\n7,2026-01-02,visit\n7,2026-01-03,visit\n",
+        "outcomes.csv": "who,converted_at\n7,2026-01-04\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    files = '[data]\nleads = "leads.csv"\nevents = "events.csv"\noutcomes = "outcomes.csv"\n'
+    columns = (
+        '[columns]\nid = "Lead"\ndate = "Created"\nevent = {id = "WHO", type = "Action"}\noutcome = {id = "who"}\n'
+    )
+    tables = read_tables(load_config(written(tmp_path, f"{files}{columns}[labels]\nhorizon_days = 30\n")))
+    assert tables.events is not None
+    assert tables.outcomes is not None
+    assert tables.events.dtypes.astype(str).to_dict() == {"who": "category", "occurred_at": "str", "action": "category"}
+    assert {str(dtype) for frame in (tables.leads, tables.outcomes) for dtype in frame.dtypes} == {"str"}

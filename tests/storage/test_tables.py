@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from propensity.errors import InputError
-from propensity.storage.tables import parse_csv, read_leads, sniff_dialect, sniff_encoding
+from propensity.storage import tables
+from propensity.storage.tables import parse_csv, read_leads, read_table, sniff_dialect, sniff_encoding
 
 HEADER = ["Lead ID", "Opomba", "Revenue"]
 ROWS = [["007", "čist; zadeva", "1,5"], ["008", "two\nlines | \t here", ""], ["009", 'says "hi"', "0"]]
@@ -305,3 +308,69 @@ def test_parquet_index_that_is_a_column_too_is_read_once(tmp_path: Path) -> None
     frame = pd.DataFrame({"Lead": ["a", "b"], "Visits": [1, 2]})
     frame.set_index("Lead", drop=False).to_parquet(tmp_path / "leads.parquet")
     assert [*read_leads(tmp_path / "leads.parquet").leads.columns] == ["Lead", "Visits"]
+
+
+LOG = pd.DataFrame(
+    {
+        "Lead ID": [None, "a", "b", "a", "c"] * 1000,
+        "when": pd.to_datetime(["2026-01-01 10:00"] * 5000),
+        "what": ["visit", None, "call", "visit", "call"] * 1000,
+        "n": pd.array([1, None, 3, 4, 5] * 1000, dtype="Int64"),
+        "note": [f"note {i}" for i in range(5000)],
+    }
+).astype({"Lead ID": "str", "what": "str", "note": "str"})
+
+
+def log_file(folder: Path, form: str) -> Path:
+    path = folder / form
+    plain = pa.Table.from_pandas(LOG)
+    if form == "of pandas":
+        LOG.to_parquet(path, row_group_size=700)
+    elif form == "of pandas, the id its index":
+        LOG.set_index("Lead ID").to_parquet(path)
+    elif form == "of another tool":
+        fields = [
+            field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field for field in plain.schema
+        ]
+        pq.write_table(plain.cast(pa.schema(fields)).replace_schema_metadata(None), path, row_group_size=700)
+    elif form == "of categories":
+        LOG.astype({"Lead ID": "category", "what": "category"}).to_parquet(path)
+    elif form == "zipped":
+        path.write_bytes(gzip.compress(log_file(folder, "of pandas").read_bytes()))
+    elif form == "in parts":
+        path.mkdir()
+        # No part knows all leads or types.
+        for name in ("a", "b"):
+            LOG[LOG["Lead ID"] == name].reset_index(drop=True).to_parquet(path / f"{name}.parquet")
+    else:
+        LOG.to_csv(path, index=False)
+    return path
+
+
+FORMS = ["of pandas", "of pandas, the id its index", "of another tool", "of categories", "zipped", "in parts", "csv"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("query", ["", "SELECT * FROM source"])
+def test_texts_asked_for_as_categories_say_the_same(
+    tmp_path: Path, form: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "CHUNK_VECTORS", 1)
+    path = log_file(tmp_path, form)
+    if query and form == "zipped":
+        query = ""  # queries are over plain Parquet
+    plain = read_table(path, query=query)
+    coded = read_table(path, query=query, categories=["lead id", "WHAT", "when", "n", "not there"])
+    assert {name for name in coded if coded[name].dtype == "category"} >= {"Lead ID", "what"}
+    assert coded["note"].dtype == plain["note"].dtype
+    as_text = {"Lead ID": "str", "what": "str"} | ({"when": "str", "n": "str"} if form == "csv" else {})
+    pd.testing.assert_frame_equal(coded.astype(as_text), plain.astype(as_text))
+
+
+@pytest.mark.parametrize("where", ["FALSE", '"Lead ID" IS NULL'])
+def test_what_a_query_gives_without_a_text_can_be_categories(tmp_path: Path, where: str) -> None:
+    query = f'SELECT "Lead ID", n FROM source WHERE {where}'
+    frame = read_table(log_file(tmp_path, "of pandas"), query=query, categories=["Lead ID"])
+    assert frame["Lead ID"].dtype == "category"
+    assert frame["Lead ID"].isna().all()
+    assert len(frame) == (0 if where == "FALSE" else 1000)

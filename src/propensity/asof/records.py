@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from propensity.asof.chains import in_chain
 from propensity.asof.stamps import Stamps, parse_stamps
 from propensity.errors import InputError
 from propensity.schema import (
+    distinct,
     find_column,
     missing_words,
     normalise_name,
@@ -37,6 +38,8 @@ VALUE_SHARE = 0.99
 # No more than this share of records, later than all others by long, are strays: a year mistyped, a wrong clock.
 STRAY_SHARE = 0.01
 DAY = 24 * 3600 * 1_000_000
+# Records looked at together where there are many, so that what is made of them on the way takes little memory.
+CHUNK_RECORDS = 4_000_000
 # What the last three signs of an 18-character Salesforce id stand for: which of the first 15 are capitals.
 _CHECK = string.ascii_uppercase + "012345"
 
@@ -174,8 +177,10 @@ def microseconds(stamps: pd.Series) -> np.ndarray:
     >>> microseconds(pd.Series(pd.to_datetime(["1970-01-01 00:00:01", None], utc=True))) == [1_000_000, NEVER]
     array([ True,  True])
     """
-    plain = np.asarray(stamps.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
-    return np.where(np.isnat(plain), NEVER, plain.astype(np.int64))
+    plain = np.array(stamps.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+    is_missing, at = np.isnat(plain), plain.view(np.int64)
+    at[is_missing] = NEVER
+    return at
 
 
 def to_stamps(at: np.ndarray) -> pd.Series:
@@ -243,7 +248,31 @@ def _short(text: str) -> str:
 
 def _codes(frame: pd.DataFrame, column: object, keys: pd.Index, *, missing: Words) -> np.ndarray:
     """Give for each record the position of its key; -1 where it is nobody's that we know."""
-    return keys.get_indexer(pd.Index(join_keys(frame[column], missing=missing_words(missing, str(column)))))
+    codes, cells = distinct(frame[column])
+    found = join_keys(pd.Series(cells, dtype=object), missing=missing_words(missing, str(column)))
+    return _picked(keys.get_indexer(pd.Index(found)), codes)
+
+
+def _picked(positions: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Give each record the position that its distinct cell has; -1 where it has none."""
+    table = np.append(positions, -1).astype(np.int32)
+    picked = np.empty(len(codes), dtype=np.int32)
+    for start in range(0, len(codes), CHUNK_RECORDS):  # numpy makes wide numbers of narrow codes on the way
+        rows = slice(start, start + CHUNK_RECORDS)
+        picked[rows] = table[codes[rows]]
+    return picked
+
+
+def _kinds(frame: pd.DataFrame, column: object, *, missing: Words) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Give for each record the position of its type, -1 where it has none, and the types that occur."""
+    codes, cells = distinct(frame[column])
+    names = read_texts(pd.Series(cells, dtype=object), missing=missing_words(missing, str(column)))
+    # A category that is no record's is no type.
+    occurs = np.zeros(len(cells) + 1, dtype=bool)
+    for start in range(0, len(codes), CHUNK_RECORDS):
+        occurs[codes[start : start + CHUNK_RECORDS]] = True
+    place, types = pd.factorize(names.where(occurs[:-1]), sort=True)
+    return _picked(place, codes), tuple(map(str, types))
 
 
 def _optional(frame: pd.DataFrame, name: str, usual: str, *, key: str) -> object | None:
@@ -285,17 +314,16 @@ def read_events(
     _refuse_empty(frame, "events", key="data.events, --events")
     owner = _codes(frame, find_column(frame, key, key="columns.event.id"), keys, missing=missing)
     where = {"timezone": timezone, "missing": missing}
-    stamps = read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where)  # type: ignore[arg-type]
-    occurred = microseconds(stamps.at)
+    occurred = microseconds(read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where).at)  # type: ignore[arg-type]
     recorded_column = _optional(frame, columns.recorded_at, "recorded_at", key="columns.event.recorded_at")
     known = occurred
     if recorded_column is not None:
         read = read_stamps(frame, str(recorded_column), key="columns.event.recorded_at", **where)  # type: ignore[arg-type]
-        recorded = microseconds(read.at)
-        known = np.where(recorded == NEVER, occurred, np.maximum(occurred, recorded))
+        known = microseconds(read.at)
+        np.copyto(known, occurred, where=known == NEVER)
+        np.maximum(known, occurred, out=known)
     type_column = find_column(frame, columns.type, key="columns.event.type")
-    names = read_texts(frame[type_column], missing=missing_words(missing, str(type_column)))
-    kind, types = pd.factorize(names, sort=True)
+    kind, types = _kinds(frame, type_column, missing=missing)
     value_column = _optional(frame, columns.value, "value", key="columns.event.value")
     value = None
     notes = {"events_of_unknown_leads": int((owner < 0).sum()), "events_without_time": int((occurred == NEVER).sum())}
@@ -312,27 +340,55 @@ def read_events(
                 "filled cells are none. Name another column, or take the line out."
             )
             raise InputError(msg)
-    good = (owner >= 0) & (occurred != NEVER) & (kind >= 0)
-    table = pd.DataFrame({"key": owner, "occurred": occurred, "kind": kind}, copy=False)
-    if value is not None:
-        table["value"] = value
-    table["known"] = known
-    table = table[good]
-    # Where one event was loaded twice, it was known from the first time on.
-    first_known = table.sort_values("known", kind="stable") if recorded_column is not None else table
-    same = first_known.duplicated(subset=[name for name in table.columns if name != "known"])
-    notes["events_twice"] = int(same.sum())
-    kept = first_known[~same]
-    return Events(
-        key=kept["key"].to_numpy(dtype=np.int32),
-        occurred_at=kept["occurred"].to_numpy(),
-        known_at=kept["known"].to_numpy(),
-        kind=kept["kind"].to_numpy(dtype=np.int32),
-        value=None if value is None else kept["value"].to_numpy(),
-        types=tuple(map(str, types)),
-        notes={name: n for name, n in notes.items() if n},
-        seen_at=known,
+    log = Events(
+        key=owner, occurred_at=occurred, known_at=known, kind=kind, value=value, types=types, notes={}, seen_at=known
     )
+    log = _kept(log, (owner >= 0) & (occurred != NEVER) & (kind >= 0))
+    is_new = _is_new(log)
+    notes["events_twice"] = len(log) - int(is_new.sum())
+    return replace(_kept(log, is_new), notes={name: n for name, n in notes.items() if n})
+
+
+def _kept(log: Events, keep: np.ndarray) -> Events:
+    """Give the records to keep. Nothing is copied where all are, and instants that are one array stay one."""
+    if keep.all():
+        return log
+    occurred = log.occurred_at[keep]
+    return replace(
+        log,
+        key=log.key[keep],
+        occurred_at=occurred,
+        known_at=occurred if log.known_at is log.occurred_at else log.known_at[keep],
+        kind=log.kind[keep],
+        value=None if log.value is None else log.value[keep],
+    )
+
+
+def _is_new(log: Events) -> np.ndarray:
+    """Say which records say what no other one said that was known before, or as early and stands above.
+
+    A few owners at a time. A record whose hash no other one has is new; only the rest are compared.
+    """
+    is_new = np.ones(len(log), dtype=bool)
+    n_parts = min(len(log) // CHUNK_RECORDS + 1, 255)
+    part = (log.key % n_parts).astype(np.uint8)
+    for i in range(n_parts):
+        rows = np.flatnonzero(part == i)
+        whose, occurred = log.key[rows] * np.int64(len(log.types)) + log.kind[rows], log.occurred_at[rows]
+        table = {"whose and what": whose, "occurred": occurred}
+        hashes = pd.util.hash_array(occurred) + whose.view(np.uint64)
+        if log.value is not None:
+            table["value"] = log.value[rows] + 0.0  # of two zeros, one
+            hashes = pd.util.hash_array(hashes) + pd.util.hash_array(table["value"])
+        in_order = np.sort(hashes)
+        shared = in_order[1:][in_order[1:] == in_order[:-1]]
+        if len(shared):
+            alike = np.flatnonzero(np.isin(hashes, shared))
+            # Where one event was loaded twice, it was known from the first time on.
+            alike = alike[np.argsort(log.known_at[rows[alike]], kind="stable")]
+            again = pd.DataFrame({name: column[alike] for name, column in table.items()}).duplicated()
+            is_new[rows[alike[again.to_numpy()]]] = False
+    return is_new
 
 
 def read_stages(

@@ -228,6 +228,11 @@ def key_column(frame: pd.DataFrame, plan: FeaturePlan, *, id: str | None, group:
     return group or id or _id_of(frame, str(plan.id))
 
 
+def few_texts(plan: FeaturePlan) -> tuple[str, ...]:
+    """Name the columns of an event table that say few texts many times: whose an event is, and of what type."""
+    return tuple(name for name in (plan.event.group, plan.event.id, plan.id, "lead_id", plan.event.type) if name)
+
+
 def choose_types(
     plan: FeaturePlan, events: Events, *, before: int, families: Mapping[str, Sequence[str]]
 ) -> FeaturePlan:

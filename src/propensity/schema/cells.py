@@ -122,11 +122,20 @@ def missing_words(words: Mapping[str, Sequence[str | float]], column: str | None
     return tuple(sorted({text for text in map(canonical_text, own) if text is not None}))
 
 
-def _distinct(series: pd.Series) -> tuple[np.ndarray, Sequence[object]]:
-    """Give the distinct cells and which of them each row holds; -1 where missing.
+def distinct(series: pd.Series) -> tuple[np.ndarray, Sequence[object]]:
+    """Give which of the distinct cells each row holds, -1 where missing, and those cells.
 
-    Cells of mixed kinds are each their own: True equals 1 in Python, and lists cannot be compared at all.
+    Cells of mixed kinds are each their own: True equals 1 in Python, and lists cannot be compared at all. Of
+    categories, some may be no row's.
+
+    Examples
+    --------
+    >>> codes, cells = distinct(pd.Series(["visit", None, "visit"], dtype="category"))
+    >>> codes.tolist(), cells
+    ([0, -1, 0], ['visit'])
     """
+    if isinstance(series.dtype, pd.CategoricalDtype) and len(series.cat.categories) <= len(series):
+        return series.cat.codes.to_numpy(), [*series.cat.categories]
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.kind == "O":
         series = series.astype(object)
     if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string":
@@ -148,7 +157,7 @@ def read_texts(series: pd.Series, *, missing: Sequence[str]) -> pd.Series:
     -------
     Series of object, same length, index 0..n-1
     """
-    codes, uniques = _distinct(series)
+    codes, uniques = distinct(series)
     texts = np.array([canonical_text(value) for value in uniques] + [None], dtype=object)
     empty = {*missing, ""}
     texts[[text in empty for text in texts]] = None
@@ -189,7 +198,7 @@ def _parse_numbers(series: pd.Series, *, missing: Sequence[str], decimal: str) -
         values = series.to_numpy(dtype=float, na_value=np.nan).copy()
         is_text = np.zeros(len(values), dtype=bool)
     else:
-        codes, uniques = _distinct(series)
+        codes, uniques = distinct(series)
         empty = {*missing, ""}
         table, no_number = np.full(len(uniques) + 1, np.nan), np.zeros(len(uniques) + 1, dtype=bool)
         for i, value in enumerate(uniques):
@@ -222,7 +231,7 @@ def read_ids(ids: pd.Series, *, missing: Sequence[str]) -> pd.Series:
             return None
         return value.strip() if isinstance(value, str) else text
 
-    codes, uniques = _distinct(ids)
+    codes, uniques = distinct(ids)
     return pd.Series(np.array([*map(key, uniques), None], dtype=object)[codes], dtype=object)
 
 
@@ -232,7 +241,7 @@ def too_long(frame: pd.DataFrame) -> np.ndarray:
     for name in frame.columns:
         if pd.api.types.is_numeric_dtype(frame[name].dtype):
             continue
-        codes, uniques = _distinct(frame[name])
+        codes, uniques = distinct(frame[name])
         is_long = np.array([isinstance(v, str) and len(v) > MAX_CELL_CHARACTERS for v in uniques] + [False])
         long |= is_long[codes]
     return long

@@ -9,6 +9,7 @@ import pandas as pd
 
 from propensity.config import ColumnsConfig, Config, parse_config
 from propensity.errors import ConfigError
+from propensity.features import few_texts, reading_plan
 from propensity.schema import Tables, find_column
 from propensity.storage.tables import read_table
 
@@ -62,9 +63,9 @@ def read_tables(config: Config) -> Tables:
     InputError
         A file is absent or no table.
     """
-    data = config.data
+    data, few = config.data, few_texts(reading_plan(config))
     parts = {
-        name: read_table(Path(source.path), query=source.query)
+        name: read_table(Path(source.path), query=source.query, categories=few if name == "events" else ())
         for name in TABLES
         if (source := getattr(data, name)) is not None
     }

@@ -5,20 +5,28 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import re
 import warnings
 import zlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from propensity.errors import InputError
-from propensity.schema import Tables, resolve_columns
+from propensity.schema import Tables, normalise_name, resolve_columns
+
+if TYPE_CHECKING:
+    import duckdb
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_BYTES = 4 * 2**30
 SAMPLE_CHARACTERS = 64 * 1024
+# Of 2,048 rows each: what a query gives at a time, where its texts become categories.
+CHUNK_VECTORS = 500
 _MAGIC = {
     b"PK\x03\x04": "an Excel workbook or zip archive; save it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as CSV",
@@ -36,13 +44,16 @@ class Dialect:
     is_row_quoted: bool = False
 
 
-def read_leads(path: Path) -> Tables:
+def read_leads(path: Path, *, categories: Collection[str] = ()) -> Tables:
     """Read a lead file.
 
     Parameters
     ----------
     path : Path
         CSV (comma, semicolon, tab or bar; UTF-8, UTF-16 or cp1252; gzipped or not), Parquet, or a folder of Parquet.
+    categories : collection of str
+        Columns that become categories where they are there and text. Worth it where few texts are said many times: each
+        is kept once.
 
     Returns
     -------
@@ -57,7 +68,9 @@ def read_leads(path: Path) -> Tables:
     try:
         if path.is_dir():
             _check_parts(path)
-            return Tables(leads=_read_parquet(path), source=path.name)
+            return Tables(leads=_read_parquet(path, categories), source=path.name)
+        if _starts_with(path, b"PAR1"):  # as large as it may be, it is not held whole
+            return Tables(leads=_read_parquet(path, categories), source=path.name)
         content = path.read_bytes()
     except FileNotFoundError as error:
         msg = f"{path} does not exist. Name a CSV or Parquet file, or a folder of Parquet."
@@ -65,20 +78,20 @@ def read_leads(path: Path) -> Tables:
     except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
         msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
         raise InputError(msg) from error
-    if content[:4] == b"PAR1":
-        return Tables(leads=_read_parquet(path), source=path.name)
     if content[:2] == b"\x1f\x8b":
         content = _unzip(content, path.name)
         if content[:4] == b"PAR1":
-            return Tables(leads=_read_parquet(io.BytesIO(content)), source=path.name)
+            return Tables(leads=_read_parquet(io.BytesIO(content), categories), source=path.name)
     for magic, what in _MAGIC.items():
         if content.startswith(magic):
             msg = f"{path.name} is not a table: it is {what}."
             raise InputError(msg)
-    return Tables(leads=parse_csv(content, name=path.name), source=path.name)
+    leads = parse_csv(content, name=path.name)
+    leads = leads.astype(dict.fromkeys(_named(leads.columns, categories), "category"))
+    return Tables(leads=leads, source=path.name)
 
 
-def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
+def read_table(path: Path, *, query: str = "", categories: Collection[str] = ()) -> pd.DataFrame:
     """Read a file of events, outcomes, cutoffs or leads, through a read-only query where one is given.
 
     Parameters
@@ -87,6 +100,8 @@ def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
         As for `read_leads`.
     query : str
         DuckDB SQL over the table ``source``: the file's columns, text where the file is CSV. It can read nothing else.
+    categories : collection of str
+        As for `read_leads`; of what the query gives, where there is one.
 
     Raises
     ------
@@ -94,7 +109,7 @@ def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
         The file cannot be read, or the query fails.
     """
     if not query:
-        frame = read_leads(path).leads
+        frame = read_leads(path, categories=categories).leads
         resolve_columns(frame.columns, source=path.name)
         return frame
     import duckdb
@@ -123,7 +138,7 @@ def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 msg = f"The query over {path.name} must be one SELECT over the table source."
                 raise InputError(msg)
-            frame = connection.execute(query).df()
+            frame = _fetched(connection.execute(query), categories)
     except duckdb.Error as error:
         msg = f"The query over {path.name} failed ({type(error).__name__}). {_advice(error)}"
         raise InputError(msg) from error
@@ -133,6 +148,29 @@ def read_table(path: Path, *, query: str = "") -> pd.DataFrame:
     frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
     resolve_columns(frame.columns, source=f"what the query over {path.name} gives")
     return frame
+
+
+def _named(columns: Iterable[object], names: Collection[str]) -> list[object]:
+    """Give the columns that have one of the names."""
+    wanted = {normalise_name(name) for name in names}
+    return [column for column in columns if normalise_name(column) in wanted]
+
+
+def _fetched(result: duckdb.DuckDBPyConnection, categories: Collection[str]) -> pd.DataFrame:
+    """Fetch what a query gives; some rows at a time where texts become categories, for each is a Python object."""
+    texts = [name for name, kind, *_ in result.description or () if str(kind) in {"VARCHAR", "STRING"}]
+    columns = dict.fromkeys(_named(texts, categories), "str")
+    if not columns:
+        return result.df()
+    parts: list[pd.DataFrame] = []
+    while not parts or len(parts[-1]):
+        # A part without any text does not say that it could hold some.
+        parts.append(result.fetch_df_chunk(CHUNK_VECTORS).astype(columns).astype(dict.fromkeys(columns, "category")))
+    for name in columns:
+        every = pd.api.types.union_categoricals([part[name] for part in parts]).categories
+        for part in parts:
+            part[name] = part[name].cat.set_categories(every)
+    return pd.concat(parts[:-1] or parts, ignore_index=True)
 
 
 def _advice(error: Exception) -> str:
@@ -189,7 +227,7 @@ def _starts_with(path: Path, magic: bytes) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(len(magic)) == magic
-    except OSError:
+    except (OSError, ValueError):  # ValueError: the path holds a NUL
         return False
 
 
@@ -384,12 +422,13 @@ def _unzip(content: bytes, name: str) -> bytes:
     return plain
 
 
-def _read_parquet(source: Path | io.BytesIO) -> pd.DataFrame:
+def _read_parquet(source: Path | io.BytesIO, categories: Collection[str]) -> pd.DataFrame:
     import pyarrow as pa
 
     what = source.name if isinstance(source, Path) else "the file"
     try:
-        frame = pd.read_parquet(source)
+        frame = pd.read_parquet(source, **_as_dictionaries(source, categories))
+        pa.default_memory_pool().release_unused()  # Arrow would keep what it used on the way
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         msg = f"{what} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
         raise InputError(msg) from error
@@ -401,3 +440,28 @@ def _read_parquet(source: Path | io.BytesIO) -> pd.DataFrame:
         msg = f"{what} holds no column. Give Parquet with at least an id and a feature."
         raise InputError(msg)
     return frame.reset_index(drop=True)
+
+
+def _as_dictionaries(source: Path | io.BytesIO, categories: Collection[str]) -> dict[str, Any]:
+    """Say which columns Arrow reads as dictionaries, of which pandas makes categories; none becomes text on the way."""
+    if not categories:
+        return {}
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.ParquetDataset(source).schema
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    columns = _named(texts, categories)
+    coded = pa.dictionary(pa.int32(), pa.string())
+    fields = [field.with_type(coded) if field.name in columns else field for field in schema]
+    schema = pa.schema(fields, metadata=schema.metadata)
+    if b"pandas" in (schema.metadata or {}):
+        # What pandas wrote of its own types would make text of them again.
+        written = json.loads(schema.metadata[b"pandas"])
+        for column in written["columns"]:
+            if column["field_name"] in columns:
+                column["numpy_type"] = "object"
+        schema = schema.with_metadata({**schema.metadata, b"pandas": json.dumps(written)})
+    # Such a table may be large: no column of it is held twice, nor the file beside it.
+    once = {"split_blocks": True, "self_destruct": True}
+    return {"schema": schema, "read_dictionary": columns, "pre_buffer": False, "to_pandas_kwargs": once}
