@@ -36,7 +36,7 @@ def small_world() -> dict[str, pd.DataFrame]:
     born = pd.DatetimeIndex(end - pd.to_timedelta(np.sort(rng.uniform(1, 300, n))[::-1], unit="D")).floor("s")
     ids = np.array([f"L{i:04d}" for i in range(n)])
     asked = rng.random(n) < 0.5
-    buys = rng.random(n) < np.where(asked, 0.8, 0.15)
+    buys = rng.random(n) < np.where(asked, 0.95, 0.05)
     won = born + pd.to_timedelta(10 + rng.exponential(8, n), unit="D").floor("s")
     who = np.repeat(np.arange(n), 4)
     visited = born[who] + pd.to_timedelta(rng.exponential(20, len(who)), unit="D").floor("s")

@@ -98,7 +98,7 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
         tell("auditing columns", 0.0)
         audit, prepared = audit_prepared(prepared, config)
         y = prepared.examples.y
-        if min(y.sum(), len(y) - y.sum()) < MIN_POSITIVES:
+        if not _has_both(y, MIN_POSITIVES):
             return _rules_run(prepared, audit, config)
         return _model_run(prepared, audit, config, tell)
 
@@ -213,9 +213,12 @@ def out_of_fold_blocks(examples: Examples, *, seed: int) -> Blocks:
     if examples.order is not None and examples.fold is None:
         blocks = time_blocks(examples.order, known=examples.known, is_apart=examples.is_apart)
         chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
-        # A purge can leave the first blocks of a short history nothing to learn from, old accounts any nobody to judge.
+        # A purge can leave the first blocks of a short history nothing to learn from, and known leads the others too
+        # few to judge: a choice and a level of 25 rows are noise.
         is_taught = examples.known is None or all(_can_learn(examples.y[split.past]) for split in chain)
-        if blocks.n_blocks > 1 and is_taught and all(len(split.test) for split in chain):
+        judged = examples.y[np.concatenate([split.test for split in chain])] if chain else np.empty(0)
+        is_judged = all(len(split.test) for split in chain) and _has_both(judged, MIN_POSITIVES)
+        if blocks.n_blocks > 1 and is_taught and is_judged:
             return blocks
     return group_blocks(examples.y, examples.groups, seed=seed)
 
@@ -255,7 +258,12 @@ def splits(examples: Examples, config: Config) -> tuple[list[Split], bool]:
 
 
 def _can_learn(y: np.ndarray) -> bool:
-    return bool(min(y.sum(), len(y) - y.sum()) >= MIN_POSITIVES / 2)
+    return _has_both(y, MIN_POSITIVES / 2)
+
+
+def _has_both(y: np.ndarray, least: float) -> bool:
+    """Say whether there are so many rows of either outcome."""
+    return bool(min(y.sum(), len(y) - y.sum()) >= least)
 
 
 def predict_split(split: Split, prepared: Prepared, config: Config, *, is_time: bool) -> Predictions:
@@ -283,7 +291,7 @@ def predict_split(split: Split, prepared: Prepared, config: Config, *, is_time: 
 
 def fit_points_calibrator(rules: Rules, examples: Examples) -> Calibrator | None:
     """Map points to probability on history; None without rules or with fewer than 40 conversions."""
-    if not rules.rules or not min(examples.y.sum(), (1 - examples.y).sum()) >= MIN_POSITIVES:
+    if not rules.rules or not _has_both(examples.y, MIN_POSITIVES):
         return None
     blocks = out_of_fold_blocks(examples, seed=0)
     used = blocks.of_row >= 0
