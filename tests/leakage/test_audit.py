@@ -73,6 +73,16 @@ def test_a_leak_known_only_by_what_it_does_to_the_model_falls_in_a_later_round(a
     assert codes(found["Talk score"]) == {"WEAK", "DOM"}
 
 
+def test_models_see_the_strongest_columns_of_a_wide_file(audit: Audit, noise: Noise) -> None:
+    rng = np.random.default_rng(0)
+    y = (rng.random(1500) < 0.2).astype(float)
+    columns = {
+        **noise(1500, [f"c{i}" for i in range(50)], seed=0),
+        "Talk score": rng.normal(np.where(y == 1, 1.3, 0.0)),
+    }
+    assert codes(audit(columns, y)["Talk score"]) == {"WEAK", "DOM"}  # the last of 51; models see 40
+
+
 @pytest.mark.parametrize(("n_rows", "rate"), [(448, 0.5), (448, 0.01), (1000, 0.85)])
 def test_columns_of_noise_are_not_quarantined(audit: Audit, noise: Noise, n_rows: int, rate: float) -> None:
     flagged = 0
