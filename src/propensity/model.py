@@ -6,7 +6,7 @@ import hashlib
 import json
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import lightgbm as lgb
@@ -137,7 +137,7 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
         blend = learned.blend
         parts |= {
             "encoder.json": learned.encoder.to_dict(),
-            "blend.json": {"shares": dict(blend.recipe.shares), "n_trees": dict(blend.recipe.n_trees)},
+            "blend.json": asdict(blend.recipe),
             "calibrator.json": learned.calibrator.to_dict(),
             "thresholds.json": learned.bands.to_dict(),
             "reasons.json": reference.to_dict(),

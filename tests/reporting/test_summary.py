@@ -127,6 +127,15 @@ def test_a_summary_names_the_learner(run: TrainingRun, share: float, words: str)
     assert f"Learner    {words}" in training_summary(with_share(run, share))
 
 
+def test_a_summary_says_when_older_leads_count_less(run: TrainingRun) -> None:
+    learned = run.model.learned
+    assert learned is not None
+    assert not any("older leads" in line for line in training_summary(run))
+    recipe = replace(learned.blend.recipe, half_life=0.25)
+    aged = judged(run, learned=replace(learned, blend=replace(learned.blend, recipe=recipe)))
+    assert any("older leads count less: by half for each 25% of all" in line for line in training_summary(aged))
+
+
 @pytest.mark.parametrize("verdict", ["skill", "no_skill"])
 def test_a_summary_ends_with_the_verdict_and_what_to_note(run: TrainingRun, verdict: str) -> None:
     lines = training_summary(replace(judged(run, verdict=verdict), warnings=("First.", "Second.")))

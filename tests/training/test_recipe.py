@@ -77,17 +77,20 @@ def test_signal_is_skill_and_the_model_ranks_leads_it_never_saw(trained: Trainin
     assert scored["probability"].mean() == pytest.approx(fresh["Won"].mean(), abs=0.05)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_noise_is_no_skill_and_the_rules_answer(seed: int) -> None:
-    noise = leads(600, seed=seed, strength=0.0)
-    noisy = run(noise, config(columns={"ordered": True}, rules=POINTS))
-    assert noisy.model.verdict == "no_skill"
-    assert set(score(noise, model=noisy.model).frame["scored_by"]) == {"rules"}
+def test_noise_is_no_skill_and_the_rules_answer() -> None:
+    """The bound errs on one file of noise in twenty: two of six are more than that."""
+    files = [leads(600, seed=seed, strength=0.0) for seed in range(6)]
+    runs = [run(noise, config(columns={"ordered": True}, rules=POINTS)) for noise in files]
+    without = [i for i, noisy in enumerate(runs) if noisy.model.verdict == "no_skill"]
+    assert len(without) >= 5
+    assert {*score(files[without[0]], model=runs[without[0]].model).frame["scored_by"]} == {"rules"}
 
 
 def with_conversions(n_converted: int, n_leads: int = 300) -> pd.DataFrame:
+    """So many convert, mostly those of many visits: a column that decides it all would be taken for a leak."""
     frame = leads(n_leads)
-    return frame.assign(Won=(frame["Visits"].rank(method="first") > n_leads - n_converted).astype(int))
+    liking = frame["Visits"] + np.random.default_rng(1).normal(scale=2.0, size=n_leads)
+    return frame.assign(Won=(liking.rank() > n_leads - n_converted).astype(int))
 
 
 @pytest.mark.parametrize(
@@ -522,7 +525,8 @@ def test_without_ids_rows_are_numbered_and_equal_rows_stay_on_one_side() -> None
 def test_a_result_too_good_for_leads_is_doubted_by_the_name_of_the_column_behind_it() -> None:
     frame = leads(800)
     frame["Amount"] = np.where(frame["Won"] == 1, 100 + frame["Age"], 0)
-    told = run(frame, config(columns={"behaviour": ["Visits", "Age", "Amount"]})).warnings
+    sections = {"columns": {"behaviour": ["Visits", "Age", "Amount"]}, "availability": {"Amount": "static"}}
+    told = run(frame, config(**sections)).warnings
     assert any("more than leads usually give away" in sentence and "'Amount'" in sentence for sentence in told)
     assert not any("give away" in sentence for sentence in run(leads(800)).warnings)
 

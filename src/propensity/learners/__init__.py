@@ -7,12 +7,16 @@ from propensity.learners.blend import (
     Recipe,
     candidate_margins,
     choose_recipe,
+    even_margin,
     fit_blend,
+    kinds_for,
 )
 from propensity.learners.forest import KINDS, Forest, check_forest_text, fit_forest
 from propensity.learners.linear import LinearModel, fit_linear
+from propensity.learners.recency import HALF_LIVES, choose_half_life, recency_weights
 
 __all__ = [
+    "HALF_LIVES",
     "KINDS",
     "LINEAR",
     "Blend",
@@ -22,8 +26,12 @@ __all__ = [
     "Recipe",
     "candidate_margins",
     "check_forest_text",
+    "choose_half_life",
     "choose_recipe",
+    "even_margin",
     "fit_blend",
     "fit_forest",
     "fit_linear",
+    "kinds_for",
+    "recency_weights",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ STRENGTH = 0.1
 EVEN_VOTES = 10
 EARNED_VOTES = 20
 
+# With fewer conversions, what differs between kinds of forest is noise: only the steadiest is raced.
+MIN_POSITIVES_RACE = 200
+
 # A learner and its number of trees; 0 for the linear model.
 Candidate = tuple[str, int]
 
@@ -36,10 +39,13 @@ class Recipe:
     shares : mapping of learner to float in [0, 1]
         ``"linear"`` or a kind of forest; they sum to 1. Without a share a learner is not trained.
     n_trees : mapping of kind of forest to int
+    half_life : float in (0, 1] or None
+        After so great a share of the rows a row counts half; None: all alike.
     """
 
     shares: Mapping[str, float]
     n_trees: Mapping[str, int]
+    half_life: float | None = None
 
     @property
     def forest_share(self) -> float:
@@ -112,6 +118,7 @@ def candidate_margins(
     max_trees: int,
     max_depth: int,
     seed: int,
+    kinds: Collection[str] = tuple(KINDS),
     weight: np.ndarray | None = None,
 ) -> dict[Candidate, np.ndarray]:
     """Train every candidate on past rows and give its margins of test rows.
@@ -125,6 +132,8 @@ def candidate_margins(
     max_trees : int
         Of all forests of a blend together.
     max_depth, seed : int
+    kinds : collection of str
+        Of forests. See `kinds_for`.
     weight : array of float or None, shape (n_past,)
 
     Returns
@@ -135,9 +144,9 @@ def candidate_margins(
     counts = sorted({max(1, min(n, max_trees // len(KINDS))) for n in TREE_COUNTS})
     if len(np.unique(y)) < 2:
         constant = np.full(len(test), np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5)))
-        return dict.fromkeys([(LINEAR, 0), *((kind, n) for kind in KINDS for n in counts)], constant)
+        return dict.fromkeys([(LINEAR, 0), *((kind, n) for kind in kinds for n in counts)], constant)
     margins: dict[Candidate, np.ndarray] = {}
-    for kind in KINDS:
+    for kind in kinds:
         forest = fit_forest(
             past,
             y,
@@ -151,6 +160,17 @@ def candidate_margins(
         margins |= {(kind, n): forest.margin(test, n_trees=n) for n in counts}
     margins[LINEAR, 0] = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight).margin(test)
     return margins
+
+
+def kinds_for(n_positive: float) -> tuple[str, ...]:
+    """Give the kinds of forest worth racing on so many conversions.
+
+    Examples
+    --------
+    >>> kinds_for(199), kinds_for(200)
+    (('shallow',), ('small', 'shallow', 'extra'))
+    """
+    return tuple(KINDS) if n_positive >= MIN_POSITIVES_RACE else ("shallow",)
 
 
 def choose_recipe(
@@ -192,13 +212,13 @@ def choose_recipe(
         best = min((lost, name) for name, lost in after.items())[1]
         votes[best] += 1
         total = total + learners[best]
-    if not _is_sure(loss(learners[LINEAR]) - loss(total / sum(votes.values())), block):
+    if not is_sure(loss(learners[LINEAR]) - loss(total / sum(votes.values())), block):
         return Recipe(shares={LINEAR: 1.0}, n_trees={})
     shares = {name: n / sum(votes.values()) for name, n in votes.items()}
     return Recipe(shares=shares, n_trees=n_trees)
 
 
-def _is_sure(gain: np.ndarray, block: np.ndarray) -> bool:
+def is_sure(gain: np.ndarray, block: np.ndarray) -> bool:
     """Say whether a mean gain exceeds its standard error, over rows and over blocks.
 
     A gain in one month and a loss in the next is no gain, however many rows there are.
@@ -208,6 +228,38 @@ def _is_sure(gain: np.ndarray, block: np.ndarray) -> bool:
     if len(by_block) > 1:
         error = max(error, by_block.std(ddof=1) / np.sqrt(len(by_block)))
     return bool(gain.mean() > error)
+
+
+def even_margin(
+    past: np.ndarray,
+    y: np.ndarray,
+    test: np.ndarray,
+    *,
+    encoder: Encoder,
+    max_depth: int,
+    max_trees: int,
+    seed: int,
+    weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """Train the linear model and the quickest forest, and give their even blend of test rows.
+
+    What is cheap enough to try out how rows should count.
+    """
+    if len(np.unique(y)) < 2:
+        return np.zeros(len(test))
+    n_trees = max(1, min(TREE_COUNTS[1], max_trees // len(KINDS)))
+    forest = fit_forest(
+        past,
+        y,
+        categorical=encoder.categorical,
+        n_trees=n_trees,
+        max_depth=max_depth,
+        seed=seed,
+        kind="shallow",
+        weight=weight,
+    )
+    linear = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight)
+    return np.asarray((forest.margin(test) + linear.margin(test)) / 2)
 
 
 def fit_blend(

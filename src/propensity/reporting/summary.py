@@ -41,6 +41,7 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
         "learner": {
             "shares": dict(learned.blend.recipe.named()),
             "n_trees": dict(learned.blend.recipe.n_trees),
+            "half_life": learned.blend.recipe.half_life,
             "slope": learned.calibrator.slope,
             "intercept": learned.calibrator.intercept,
         }
@@ -152,12 +153,18 @@ def _learner_lines(run: TrainingRun) -> list[str]:
     else:
         what = f"{1 - share:.0%} logistic regression, {share:.0%} boosted trees ({trees})"
     calibrator = learned.calibrator
+    aged = [] if recipe.half_life is None else [f"           {_aged_in_words(recipe.half_life)}"]
     return [
         "",
         f"Learner    {what}",
+        *aged,
         f"           calibrated: {calibrator.slope:.2f} x margin {calibrator.intercept:+.2f}, from "
         f"{calibrator.n_rows:,} out-of-fold rows",
     ]
+
+
+def _aged_in_words(half_life: float) -> str:
+    return f"older leads count less: by half for each {half_life:.0%} of all that are newer; on past origins that paid"
 
 
 def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> list[str]:

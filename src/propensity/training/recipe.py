@@ -19,7 +19,17 @@ from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
 from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins, without_groups
-from propensity.learners import Candidate, candidate_margins, choose_recipe, fit_blend
+from propensity.learners import (
+    HALF_LIVES,
+    Candidate,
+    candidate_margins,
+    choose_half_life,
+    choose_recipe,
+    even_margin,
+    fit_blend,
+    kinds_for,
+    recency_weights,
+)
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
 from propensity.reporting import model_card
@@ -121,12 +131,14 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     """
     learner, y = config.learner, examples.y
     blocks = out_of_fold_blocks(examples, seed=learner.seed)
+    chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
+    half_life = _half_life(chain[:-1], examples, prepared, config) if blocks.is_time else None
+    kinds = kinds_for(float((examples.weights * y).sum()))
     parts: dict[Candidate, np.ndarray] = {}
     is_judged = np.zeros(len(y), dtype=bool)
-    for block in range(blocks.n_blocks):
-        split = blocks.split(block, examples.groups)
+    for split in chain:
         is_judged[split.test] = True
-        for name, margin in _candidates(split, examples, prepared, config).items():
+        for name, margin in _candidates(split, examples, prepared, config, kinds=kinds, half_life=half_life).items():
             parts.setdefault(name, np.full(len(y), np.nan))[split.test] = margin
     of_row, last = blocks.of_row, blocks.n_blocks - 1
     before, newest = is_judged & (of_row < max(last, 1)), is_judged & (of_row == last)
@@ -138,11 +150,12 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     recipe = choose_recipe(
         {name: margin[before] for name, margin in parts.items()}
         if ahead is None
-        else _candidates(ahead, examples, prepared, config),
+        else _candidates(ahead, examples, prepared, config, kinds=kinds, half_life=half_life),
         y[chosen_on],
         block=of_row[chosen_on],
         weight=weight[chosen_on],
     )
+    recipe = replace(recipe, half_life=half_life)
     margin = recipe.margin(parts)
     calibrator = fit_calibrator(
         margin[before], y[before], of_row[before], is_time=blocks.is_time, weight=weight[before]
@@ -166,27 +179,74 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         recipe=recipe,
         max_depth=learner.max_depth,
         seed=learner.seed,
-        weight=examples.weight,
+        weight=_aged(examples, half_life),
     )
     return Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=bands)
 
 
-def _candidates(split: Split, examples: Examples, prepared: Prepared, config: Config) -> dict[Candidate, np.ndarray]:
+def _candidates(
+    split: Split,
+    examples: Examples,
+    prepared: Prepared,
+    config: Config,
+    *,
+    kinds: Sequence[str],
+    half_life: float | None,
+) -> dict[Candidate, np.ndarray]:
     """Train every candidate on a split's past and give its margins of the test rows."""
-    learner = config.learner
+    learner, past = config.learner, examples.take(split.past)
     # Ranges and levels too come from the past alone: the linear part clips to them.
-    teaching = examples.read.iloc[split.past]
-    encoder = fit_encoder(teaching, prepared.schema)
+    encoder = fit_encoder(past.read, prepared.schema)
     return candidate_margins(
-        encoder.encode(teaching),
-        examples.y[split.past],
+        encoder.encode(past.read),
+        past.y,
         encoder.encode(examples.read.iloc[split.test]),
         encoder=encoder,
         max_trees=learner.max_trees,
         max_depth=learner.max_depth,
         seed=learner.seed,
-        weight=None if examples.weight is None else examples.weight[split.past],
+        kinds=kinds,
+        weight=_aged(past, half_life),
     )
+
+
+def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, config: Config) -> float | None:
+    """Choose how fast older rows lose weight, on the blocks that choose the recipe too."""
+    if not chain:
+        return None
+    learner = config.learner
+    margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in (None, *HALF_LIVES)}
+    for split in chain:
+        past = examples.take(split.past)
+        encoder = fit_encoder(past.read, prepared.schema)
+        matrix, test = encoder.encode(past.read), encoder.encode(examples.read.iloc[split.test])
+        for half_life, parts in margins.items():
+            parts.append(
+                even_margin(
+                    matrix,
+                    past.y,
+                    test,
+                    encoder=encoder,
+                    max_depth=learner.max_depth,
+                    max_trees=learner.max_trees,
+                    seed=learner.seed,
+                    weight=_aged(past, half_life),
+                )
+            )
+    rows = np.concatenate([split.test for split in chain])
+    return choose_half_life(
+        {half_life: np.concatenate(parts) for half_life, parts in margins.items()},
+        examples.y[rows],
+        block=np.repeat(np.arange(len(chain)), [len(split.test) for split in chain]),
+        weight=examples.weights[rows],
+    )
+
+
+def _aged(examples: Examples, half_life: float | None) -> np.ndarray | None:
+    """Give what rows weigh when they teach."""
+    if half_life is None or examples.order is None:
+        return examples.weight
+    return recency_weights(examples.order, half_life, weight=examples.weight)
 
 
 def forward_split(examples: Examples) -> Split | None:
