@@ -525,8 +525,8 @@ def test_without_ids_rows_are_numbered_and_equal_rows_stay_on_one_side() -> None
 def test_a_result_too_good_for_leads_is_doubted_by_the_name_of_the_column_behind_it() -> None:
     frame = leads(800)
     frame["Amount"] = np.where(frame["Won"] == 1, 100 + frame["Age"], 0)
-    sections = {"columns": {"behaviour": ["Visits", "Age", "Amount"]}, "availability": {"Amount": "static"}}
-    told = run(frame, config(**sections)).warnings
+    settings = config(columns={"behaviour": ["Visits", "Age", "Amount"]}, availability={"Amount": "static"})
+    told = run(frame, settings).warnings
     assert any("more than leads usually give away" in sentence and "'Amount'" in sentence for sentence in told)
     assert not any("give away" in sentence for sentence in run(leads(800)).warnings)
 
