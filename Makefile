@@ -32,8 +32,11 @@ demo: $(READY) ## train on the sample CRM, score its newest leads, explain one
 	$(BIN)/propensity explain data/sample/new_leads.csv --lead L01904 --as-of 2026-06-25 --plot demo/L01904.png
 	@echo && head -n 3 demo/scores.csv && echo && echo "Scores: demo/scores.csv. Plots and summary: models/reports/"
 
+# A file stays with one worker: its tests share what they trained.
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
+
 test: $(READY) ## run the tests (the slow ones: make slow)
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 slow: $(READY) ## run the slow tests: other environments, notebooks
 	$(BIN)/python -m pytest -q -m slow
@@ -43,7 +46,7 @@ check: $(READY) ## lint, types, floors, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .

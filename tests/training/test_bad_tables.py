@@ -193,7 +193,7 @@ def test_a_file_without_a_header_shows_no_value(refused: Callable[..., str], sma
     [
         ("leads", "No lead has an id: column 'Lead' (columns.id) is empty in every row."),
         ("events", "None of the events can be used (events of unknown leads 661). Check which columns name the lead"),
-        ("outcomes", "None of the outcomes can be used (outcomes of unknown leads 63). Check which columns name"),
+        ("outcomes", "None of the outcomes can be used (outcomes of unknown leads 66). Check which columns name"),
     ],
 )
 @pytest.mark.parametrize("cell", ["", "L9999"])
@@ -315,7 +315,7 @@ def test_a_long_cell_that_is_used_is_refused_by_its_row(
 
 def test_a_long_cell_is_no_date(refused: Callable[..., str], small_world: Frames) -> None:
     outcomes = with_cell(small_world["outcomes"], 3, "converted_at", LONG)
-    assert "'converted_at' (columns.outcome.converted_at) must hold dates: 1 of 63" in refused({"outcomes": outcomes})
+    assert "'converted_at' (columns.outcome.converted_at) must hold dates: 1 of 66" in refused({"outcomes": outcomes})
 
 
 def test_a_long_cell_elsewhere_harms_nothing(
@@ -405,7 +405,7 @@ def test_a_placeholder_in_a_short_table_is_refused_with_what_to_write_instead(
     refused: Callable[..., str], small_world: Frames
 ) -> None:
     said = refused({"outcomes": with_cell(small_world["outcomes"], 0, "converted_at", "9999-12-31")})
-    assert "must hold dates: 1 of 63 filled cells are none" in said
+    assert "must hold dates: 1 of 66 filled cells are none" in said
     assert "within the years 1800 and 2999. Leave a cell empty where there is no date." in said
 
 
@@ -588,12 +588,12 @@ def test_outcomes_without_a_date_are_counted(
     assert rows.digest == plain.digest
 
 
-@pytest.mark.parametrize(("at", "why"), [("2019-01-01T00:00:00Z", "converted before creation 63"), ("2025-12-31", "")])
+@pytest.mark.parametrize(("at", "why"), [("2019-01-01T00:00:00Z", "converted before creation 66"), ("2025-12-31", "")])
 def test_conversions_outside_every_window_are_refused(
     refused: Callable[..., str], small_world: Frames, at: str, why: str
 ) -> None:
     said = refused({"outcomes": small_world["outcomes"].assign(converted_at=at)})
-    assert "None of the 63 conversions falls in a label window of 30 days after a cutoff" in said
+    assert "None of the 66 conversions falls in a label window of 30 days after a cutoff" in said
     assert why in said
 
 
