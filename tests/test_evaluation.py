@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_figures_are_those_of_scikit_learn() -> None:
 
 def test_leads_of_one_account_widen_the_interval() -> None:
     part = drawn(500)
-    repeated = Predictions(**{name: np.tile(getattr(part, name), 9) for name in FIELDS})
+    repeated = replace(part, **{name: np.tile(getattr(part, name), 9) for name in FIELDS})
     alone = predictions(repeated.y, repeated.probability)  # the same 4,500 rows as if each were a lead of its own
     together = measure_predictions(repeated, seed=0).metrics["auc"]
     apart = measure_predictions(alone, seed=0).metrics["auc"]
