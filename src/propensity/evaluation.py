@@ -143,6 +143,11 @@ class Calibration:
         return not self.reasons
 
     @property
+    def p_words(self) -> str:
+        """The p-value as it is printed; of a thousand draws none can still be one in two thousand."""
+        return "p < 0.001" if self.consistency_p < 0.001 else f"p = {self.consistency_p:.2g}"
+
+    @property
     def figures(self) -> dict[str, Interval]:
         """The figures that have an interval, by name."""
         return {

@@ -533,8 +533,8 @@ def _debiased_ce(
     if not known.any():
         return float("nan")
     count = size[known]
-    gap, rate = gap[known] / count, won[known] / count
-    square = gap**2 - times * rate * (1 - rate) / (count / effect - 1)
+    rate = won[known] / count
+    square = (gap[known] / count) ** 2 - times * rate * (1 - rate) / (count / effect - 1)
     return float(np.sqrt(max(np.average(square, weights=count), 0.0)))
 
 
