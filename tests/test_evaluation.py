@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from propensity.evaluation import HEADERS, Predictions, evaluate, measure_predictions, pool
+from propensity.evaluation import (
+    HEADERS,
+    Calibration,
+    Predictions,
+    evaluate,
+    measure_predictions,
+    pool,
+)
+from propensity.metrics import Interval, observed_over_expected
 
 FIELDS = ("y", "probability", "constant", "rules", "band", "groups")
 
@@ -63,7 +74,8 @@ def test_figures_are_those_of_scikit_learn() -> None:
 
 def test_leads_of_one_account_widen_the_interval() -> None:
     part = drawn(500)
-    repeated = Predictions(**{name: np.tile(getattr(part, name), 9) for name in FIELDS})
+    copies: dict[str, Any] = {name: np.tile(getattr(part, name), 9) for name in FIELDS}
+    repeated = replace(part, **copies)
     alone = predictions(repeated.y, repeated.probability)  # the same 4,500 rows as if each were a lead of its own
     together = measure_predictions(repeated, seed=0).metrics["auc"]
     apart = measure_predictions(alone, seed=0).metrics["auc"]
@@ -206,3 +218,251 @@ def test_bands_are_tabulated_with_exact_intervals() -> None:
     assert table[["low", "high"]].to_numpy()[0].tolist() == pytest.approx([exact.low, exact.high], abs=1e-9)
     assert np.isnan(table["rate"][1])
     assert table[["low", "high"]].to_numpy()[1].tolist() == [0.0, 1.0]
+
+
+# ---- whether probabilities came true ---------------------------------------------------------------------------------
+
+
+def interval(value: float, low: float, high: float) -> Interval:
+    return Interval(value=value, low=low, high=high)
+
+
+TRUE = Calibration(
+    expected=120.0,
+    converted=131.0,
+    oe=interval(1.09, 0.91, 1.2),
+    slope=interval(0.94, 0.82, 1.06),
+    intercept=interval(0.0, -0.1, 0.1),
+    debiased_ce=interval(0.01, 0.0, 0.03),
+    consistency_p=0.31,
+)
+UNKNOWN = interval(float("nan"), float("nan"), float("nan"))
+OFF = {
+    "debiased_ce": (interval(0.034, 0.01, 0.05), "the calibration error is 0.034 beyond chance"),
+    "oe": (interval(1.2, 1.1, 1.3), "more leads convert than expected"),
+    "slope": (interval(0.8, 0.7, 0.9), "probabilities are too far from the average"),
+}
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_an_error_fails_only_if_it_is_more_than_chance_and_matters(name: str) -> None:
+    figure, words = OFF[name]
+    changed: dict[str, Any] = {name: figure}
+    off = replace(TRUE, **changed)
+    assert TRUE.is_calibrated
+    assert replace(TRUE, consistency_p=0.001).is_calibrated  # more than chance, and does not matter
+    assert off.is_calibrated  # would matter, and may be chance
+    assert replace(off, consistency_p=0.01).is_calibrated  # below 0.01, not at it
+    both = replace(off, consistency_p=0.009)
+    assert not both.is_calibrated
+    assert both.reasons == (words,)
+
+
+def test_reasons_say_in_which_direction_it_is_off() -> None:
+    off = replace(TRUE, consistency_p=0.0, oe=interval(0.7, 0.6, 0.79), slope=interval(1.3, 1.1, 1.5))
+    assert off.reasons == ("fewer leads convert than expected", "probabilities are too close to the average")
+
+
+def test_a_figure_that_nobody_can_tell_is_no_reason() -> None:
+    assert replace(TRUE, consistency_p=0.0, slope=UNKNOWN, debiased_ce=UNKNOWN).is_calibrated
+
+
+@pytest.mark.parametrize(
+    ("p", "words"), [(0.0, "p < 0.001"), (0.001, "p = 0.001"), (0.307, "p = 0.31"), (1.0, "p = 1")]
+)
+def test_a_p_value_reads_as_people_print_it(p: float, words: str) -> None:
+    assert replace(TRUE, consistency_p=p).p_words == words
+
+
+def test_a_perfect_model_is_calibrated_and_one_whose_world_moved_is_not() -> None:
+    perfect = evaluate([drawn(4000)], kind="time", random=None, seed=0)
+    assert perfect.is_calibrated
+    found = perfect.headline.calibration
+    assert found.converted == perfect.test.y.sum()
+    assert found.expected == pytest.approx(perfect.test.probability.sum())
+    for name, target in (("oe", 1.0), ("cox_slope", 1.0), ("cox_intercept", 0.0)):
+        assert found.figures[name].low < target < found.figures[name].high
+    assert found.debiased_ce.low == 0
+    moved = evaluate([drawn(4000, shift=1.0)], kind="time", random=None, seed=0)
+    assert not moved.is_calibrated
+    assert "more leads convert than expected" in moved.headline.calibration.reasons
+
+
+def test_probabilities_that_are_too_bold_have_a_small_slope() -> None:
+    part = drawn(4000)
+    odds = (part.probability / (1 - part.probability)) ** 2
+    found = measure_predictions(predictions(part.y, odds / (1 + odds)), seed=0).calibration
+    assert found.slope.value == pytest.approx(0.5, abs=0.05)  # 4,000 leads know a slope of one to 0.04
+    assert "probabilities are too far from the average" in found.reasons
+
+
+def test_snapshots_of_a_lead_are_measured_as_the_lead_is() -> None:
+    part = drawn(500)
+    copies: dict[str, Any] = {name: np.repeat(getattr(part, name), 4) for name in FIELDS}
+    snapshots = replace(part, **copies, weight=np.full(2000, 0.25))
+    once, often = (measure_predictions(rows, seed=0).calibration for rows in (part, snapshots))
+    assert [often.expected, often.converted] == pytest.approx([once.expected, once.converted])
+    assert [*often.oe.to_dict().values()] == pytest.approx([*once.oe.to_dict().values()])
+    assert [*often.slope.to_dict().values()] == pytest.approx([*once.slope.to_dict().values()])
+    # Widened draws of quarters are no draws of leads to the digit.
+    assert often.consistency_p == pytest.approx(once.consistency_p, abs=0.15)
+
+
+def test_json_holds_the_calibration_of_every_part() -> None:
+    values = evaluate([drawn(300, seed=1), drawn(400)], kind="time", random=drawn(300), seed=0).to_dict()
+    for figures in (values["time"], *values["time"]["origins"], values["random"]):
+        for name in ("oe", "cox_slope", "cox_intercept", "debiased_ce"):
+            assert {*figures[name]} == {"value", "low", "high"}
+        assert 0 <= figures["consistency_p"] <= 1
+        assert figures["is_calibrated"] is True
+        assert figures["miscalibration"] == []
+        assert figures["expected"] > 0
+
+
+def test_a_part_that_nobody_converted_in_is_measured_all_the_same() -> None:
+    nobody = predictions(np.zeros(300), np.linspace(0.05, 0.3, 300))
+    evaluation = evaluate([nobody], kind="time", random=None, seed=0)
+    figures = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))["time"]
+    assert figures["cox_slope"] == {"value": None, "low": None, "high": None}
+    assert figures["oe"]["value"] == 0
+    # Bins of 0.025 from 0.05: the root of the mean square of their middles.
+    assert figures["miscalibration"] == [
+        "the calibration error is 0.189 beyond chance",
+        "fewer leads convert than expected",
+    ]
+    assert {"metrics", "reliability", "gain", "bands"} == {*evaluation.tables()}
+
+
+def test_the_same_rows_give_the_same_tables() -> None:
+    first, second = (evaluate([segmented()], kind="time", random=None, seed=0).tables() for _ in range(2))
+    for name, table in first.items():
+        pd.testing.assert_frame_equal(table, second[name], check_exact=True)
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_figures_holds_model_rules_constant_and_random_split() -> None:
+    part = drawn(400)
+    with_rules = predictions(part.y, part.probability, rules=np.full(400, 0.3))
+    evaluation = evaluate([with_rules], kind="time", random=drawn(300), seed=0)
+    table = evaluation.metrics_table()
+    assert table.columns.to_list() == ["predictor", "figure", "value", "low", "high"]
+    assert [*dict.fromkeys(table["predictor"])] == ["model", "rules", "random split", "constant"]
+    at: Any = table.set_index(["predictor", "figure"])
+    assert at["value"]["model", "auc"] == evaluation.headline.metrics["auc"].value
+    assert at["value"]["constant", "log_loss"] == pytest.approx(log_loss(part.y, with_rules.constant), abs=1e-12)
+    constant = observed_over_expected(part.y, with_rules.constant, groups=part.groups)
+    assert at.loc[("constant", "oe")].to_list() == [constant.value, constant.low, constant.high]
+    assert at["value"]["rules", "oe"] == pytest.approx(part.y.sum() / 120)
+    assert np.isnan(at["low"]["model", "consistency_p"])
+    assert not at.index.duplicated().any()
+    alone = evaluate([part], kind="folds", random=None, seed=0).metrics_table()
+    assert [*dict.fromkeys(alone["predictor"])] == ["model", "constant"]
+
+
+CHANNELS = np.array(["ads", "web", "fair", None], dtype=object)
+
+
+def segmented(*, seed: int = 0, n_leads: int = 4000) -> Predictions:
+    """A perfect model, but for leads of the fair: of those half as many convert."""
+    part = drawn(n_leads, seed=seed)
+    channel = CHANNELS[np.arange(n_leads) % 4]
+    rng = np.random.default_rng(seed)
+    y = np.where((channel == "fair") & (rng.random(n_leads) < 0.5), 0.0, part.y)
+    size = np.where(np.arange(n_leads) < 7, "tiny", "large").astype(object)
+    return replace(
+        part,
+        y=y,
+        slices={"Channel": channel, "Size": size},
+        period=np.where(np.arange(n_leads) < n_leads // 2, "2026-01", "2026-02"),
+    )
+
+
+def test_segments_are_held_against_what_was_expected_of_them() -> None:
+    part = segmented()
+    table: Any = evaluate([part], kind="time", random=None, seed=0).slices().set_index(["column", "segment"])
+    assert [*table.index] == [
+        ("Channel", "ads"),
+        ("Channel", "fair"),
+        ("Channel", "missing"),
+        ("Channel", "web"),
+        ("Size", "large"),
+        ("Size", "other"),  # seven leads are told by no name
+    ]
+    fair = table.loc[("Channel", "fair")]
+    inside = part.slices["Channel"] == "fair"
+    assert fair["leads"] == 1000
+    assert fair["converted"] == part.y[inside].sum()
+    assert fair["expected"] == pytest.approx(part.probability[inside].sum())
+    assert fair["auc"] == pytest.approx(roc_auc_score(part.y[inside], part.probability[inside]), abs=1e-12)
+    exact = stats.poisson.cdf(fair["converted"], fair["high"] * fair["expected"])
+    assert exact == pytest.approx(0.025, abs=1e-9)
+    # Half the conversions of a quarter of the leads: an eighth of all, which is beyond chance, and bearable.
+    assert table["is_off"][table["is_off"]].index.to_list() == [("Channel", "fair"), ("Size", "large")]
+    assert table["is_far"][table["is_far"]].index.to_list() == [("Channel", "fair")]
+
+
+def test_a_segment_too_small_to_be_judged_is_never_off() -> None:
+    part = segmented(n_leads=400)  # a hundred leads of the fair, some thirty expected to convert
+    fair = evaluate([replace(part, y=np.zeros(400))], kind="time", random=None, seed=0).slices().iloc[1]
+    assert fair["segment"] == "fair"
+    assert fair["expected"] < 50
+    assert fair["p_value"] < 1e-6
+    assert not fair["is_off"]
+    assert not fair["is_far"]
+    assert np.isnan(fair["auc"])
+
+
+def test_of_many_segments_that_are_right_hardly_any_is_off() -> None:
+    named = 0
+    evaluation = evaluate([drawn(300)], kind="time", random=None, seed=0)
+    for seed in range(60):
+        labels = np.arange(6000) % 20  # twenty segments of some eighty conversions
+        table = replace(evaluation, test=replace(drawn(6000, seed=seed), slices={"Team": labels})).slices()
+        assert (table["expected"] >= 50).all()
+        named += int(table["is_off"].any())
+    # Where all are right, 5 % of tables name one: 3 of 60, and 9 or more once in 300.
+    assert named < 9
+
+
+def test_without_segments_and_months_there_are_columns_and_no_rows() -> None:
+    evaluation = evaluate([drawn(300)], kind="time", random=None, seed=0)
+    assert len(evaluation.slices()) == len(evaluation.by_month()) == 0
+    assert {"column", "segment", "oe", "is_off"} <= {*evaluation.slices()}
+    assert [*evaluation.by_month()] == ["month", "leads", "converted", "expected", "oe", "low", "high", "auc"]
+
+
+def test_months_are_those_of_every_origin_and_segments_those_of_the_headline() -> None:
+    older = replace(segmented(seed=1), period=np.full(4000, "2025-12"))
+    evaluation = evaluate([older, segmented()], kind="time", random=None, seed=0)
+    months = evaluation.by_month().set_index("month")
+    assert months["leads"].to_dict() == {"2025-12": 4000, "2026-01": 2000, "2026-02": 2000}
+    assert months["converted"]["2025-12"] == older.y.sum()
+    assert evaluation.slices()["leads"].sum() == 8000  # each of 4,000 leads once a column
+    assert {"slices", "months"} <= {*evaluation.tables()}
+
+
+def test_parts_keep_only_what_all_of_them_know() -> None:
+    full, bare = segmented(), drawn(100)
+    channel = replace(full, slices={"Channel": full.slices["Channel"]})
+    assert pool([full, bare]).period is None
+    assert pool([full, bare]).slices == {}
+    pooled = pool([full, channel])
+    assert pooled.period is not None
+    assert len(pooled.period) == 8000
+    assert [*pooled.slices] == ["Channel"]
+
+
+def test_reliability_of_snapshots_is_that_of_their_leads() -> None:
+    y = np.repeat([1.0, 0.0, 1.0, 0.0], [10, 90, 30, 70])
+    part = predictions(y, np.repeat([0.1, 0.3], 100))
+    copies: dict[str, Any] = {name: np.repeat(getattr(part, name), 4) for name in FIELDS}
+    once, often = (
+        evaluate([rows], kind="time", random=None, seed=0).reliability()
+        for rows in (part, replace(part, **copies, weight=np.full(800, 0.25)))
+    )
+    assert often["rate"].to_list() == pytest.approx(once["rate"].to_list())
+    # Binomial steps of one lead against those of a quarter, doubled: two leads of a hundred apart at most.
+    assert often["low"].to_list() == pytest.approx(once["low"].to_list(), abs=0.02)
+    assert often["high"].to_list() == pytest.approx(once["high"].to_list(), abs=0.02)

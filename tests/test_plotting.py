@@ -87,6 +87,10 @@ def test_reliability_shows_both_axes_alike_from_zero(evaluation: Evaluation) -> 
     # The sampling band of the last bin, 0.95 of ten leads, reaches 1.
     assert axes.get_xlim()[1] == pytest.approx(1.05)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("probability (mean of a tenth of leads)", "converted")
+    found = evaluation.headline.calibration
+    assert found.oe.value == pytest.approx(1.1)  # 55 converted of 50 expected
+    title = axes.get_title(loc="left")
+    assert f"O/E 1.10 ({found.oe.low:.2f}-{found.oe.high:.2f}); by chance alone: {found.p_words}" in title
     perfect, dots = (np.asarray(line.get_xydata(), dtype=float) for line in axes.lines)
     np.testing.assert_array_equal(perfect[:, 0], perfect[:, 1])
     np.testing.assert_allclose(dots[:, 0], np.linspace(0.05, 0.95, 10))

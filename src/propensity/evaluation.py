@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,11 +11,22 @@ import pandas as pd
 
 from propensity.metrics import (
     Interval,
+    auc,
+    benjamini_hochberg,
+    chance_effect,
+    chance_gaps,
     cluster_weights,
+    consistency_p_value,
+    cox_line,
+    debiased_ce_interval,
     equal_mass_bins,
     gain_lower_bound,
+    level_counts,
     mean_interval,
     measure,
+    observed_over_expected,
+    poisson_p_value,
+    poisson_ratio,
     rate_interval,
     row_log_loss,
     shift_to_rate,
@@ -26,6 +37,18 @@ HEADERS = {
     "time": "Evaluated on leads newer than any it learned from",
     "folds": "NOT TIME-VALIDATED: evaluated on folds, which flatters a model whose world moves",
 }
+# Chance makes a larger calibration error less often than this: then something is off, and the next three say how far.
+CHANCE = 0.01
+MAX_DEBIASED_CE = 0.02
+# A quarter more or less, as a ratio: what a plan of calls can bear.
+BEARABLE = (0.8, 1.25)
+# Segments expected to convert less often are too small to be judged one by one.
+MIN_EXPECTED = 50
+# Ranking within a segment needs as many of each outcome.
+MIN_OUTCOMES = 20
+# Values that fewer leads share are told together: a rare one can point at a person.
+MIN_LEADS_NAMED = 10
+LEVEL_COLUMNS = ("leads", "converted", "expected", "oe", "low", "high", "auc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +68,10 @@ class Predictions:
         Rows of one lead or account.
     weight : array of float or None, shape (n_rows,)
         Snapshots of one lead add up to one; None for a lead each.
+    period : array of str or None, shape (n_rows,)
+        The month in which each row's features end, as ``2026-03``; None without dates.
+    slices : mapping of str to array, shape (n_rows,)
+        By column, the value each row has in it, to look at segments apart.
     """
 
     y: np.ndarray
@@ -54,6 +81,8 @@ class Predictions:
     band: np.ndarray
     groups: np.ndarray
     weight: np.ndarray | None = None
+    period: np.ndarray | None = None
+    slices: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def weights(self) -> np.ndarray:
@@ -62,27 +91,106 @@ class Predictions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Whether probabilities came true, in figures and as a verdict.
+
+    Parameters
+    ----------
+    expected, converted : float
+        Conversions promised and seen; rows that share a lead count in part.
+    oe : Interval
+        Conversions seen over those promised (O/E), with the exact Poisson interval.
+    slope, intercept : Interval
+        Of outcomes on log-odds; 1 and 0 where probabilities came true.
+    debiased_ce : Interval
+        Calibration error less what chance adds.
+    consistency_p : float
+        Chance of a calibration error as large, were all probabilities true.
+    """
+
+    expected: float
+    converted: float
+    oe: Interval
+    slope: Interval
+    intercept: Interval
+    debiased_ce: Interval
+    consistency_p: float
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the probabilities must not be taken at their word; empty where they may.
+
+        An error must be more than chance, and also matter: a debiased error above 0.02, or an interval of O/E or
+        slope that reaches outside 0.8 to 1.25.
+        """
+        if not self.consistency_p < CHANCE:
+            return ()
+        low, high = BEARABLE
+        found = []
+        if self.debiased_ce.value > MAX_DEBIASED_CE:
+            found.append(f"the calibration error is {self.debiased_ce.value:.3f} beyond chance")
+        if self.oe.low < low or self.oe.high > high:
+            more = "more" if self.oe.value > 1 else "fewer"
+            found.append(f"{more} leads convert than expected")
+        if self.slope.low < low or self.slope.high > high:
+            far = "too far from" if self.slope.value < 1 else "too close to"
+            found.append(f"probabilities are {far} the average")
+        return tuple(found)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether probabilities may be taken at their word."""
+        return not self.reasons
+
+    @property
+    def p_words(self) -> str:
+        """The p-value as it is printed; of a thousand draws none can still be one in two thousand."""
+        return "p < 0.001" if self.consistency_p < 0.001 else f"p = {self.consistency_p:.2g}"
+
+    @property
+    def figures(self) -> dict[str, Interval]:
+        """The figures that have an interval, by name."""
+        return {
+            "oe": self.oe,
+            "cox_slope": self.slope,
+            "cox_intercept": self.intercept,
+            "debiased_ce": self.debiased_ce,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Figures of one set of predictions, each with its 95 % interval over leads drawn again."""
+    """Figures of one set of predictions, each with its 95 % interval; whole leads or accounts are what varies."""
 
     n_rows: int
     n_positive: int
     past_rate: float
     metrics: dict[str, Interval]
+    calibration: Calibration
 
     @property
     def base_rate(self) -> float:
         """Share of the test rows that converted. Nobody knew it in advance."""
         return self.n_positive / self.n_rows
 
+    @property
+    def figures(self) -> dict[str, Interval]:
+        """Every figure that has an interval, by name."""
+        return {**self.metrics, **self.calibration.figures}
+
     def to_dict(self) -> dict[str, Any]:
         """Give the figures as plain JSON values; undefined ones are None."""
         figures: dict[str, Any] = {
             name: {key: _finite(value) for key, value in interval.to_dict().items()}
-            for name, interval in self.metrics.items()
+            for name, interval in self.figures.items()
         }
         return {
             **figures,
+            "consistency_p": self.calibration.consistency_p,
+            "expected": self.calibration.expected,
+            "converted": self.calibration.converted,
+            "is_calibrated": self.calibration.is_calibrated,
+            "miscalibration": [*self.calibration.reasons],
             "rows": self.n_rows,
             "positives": self.n_positive,
             "base_rate": self.base_rate,
@@ -112,6 +220,8 @@ class Evaluation:
         Above zero is skill. A base rate that moved can make `gain_low` anything.
     test : Predictions
         The headline rows.
+    judged : Predictions
+        The test rows of all origins or folds, pooled.
     """
 
     kind: Literal["time", "folds"]
@@ -122,6 +232,12 @@ class Evaluation:
     gain_low: float
     ranking_gain_low: float
     test: Predictions
+    judged: Predictions
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the headline's probabilities came true, up to chance and to what can be borne."""
+        return self.headline.calibration.is_calibrated
 
     def to_dict(self) -> dict[str, Any]:
         """Give the figures as plain JSON values."""
@@ -133,6 +249,77 @@ class Evaluation:
             "rules": self.rules.to_dict() if self.rules else None,
         }
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Give every table that has rows, by name."""
+        tables = {
+            "metrics": self.metrics_table(),
+            "reliability": self.reliability(),
+            "gain": self.gain(),
+            "bands": self.bands(),
+            "slices": self.slices(),
+            "months": self.by_month(),
+        }
+        return {name: table for name, table in tables.items() if len(table)}
+
+    def metrics_table(self) -> pd.DataFrame:
+        """Tabulate model, points sheet and constant on the same leads, and the model on a random split.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``predictor, figure, value, low, high``. The constant, which ranks nobody, has a log loss and a
+            level alone; a p-value has no interval.
+        """
+        test, nothing = self.test, float("nan")
+        records: list[tuple[str, str, float, float, float]] = []
+        for name, measured in (("model", self.headline), ("rules", self.rules), ("random split", self.random)):
+            if measured is not None:
+                own = {key: figure for key, figure in measured.figures.items() if key != "constant_log_loss"}
+                records += [(name, key, figure.value, figure.low, figure.high) for key, figure in own.items()]
+                records.append((name, "consistency_p", measured.calibration.consistency_p, nothing, nothing))
+        constant = {
+            "log_loss": self.headline.metrics["constant_log_loss"],
+            "oe": observed_over_expected(test.y, test.constant, groups=test.groups, weight=test.weights),
+        }
+        records += [("constant", key, figure.value, figure.low, figure.high) for key, figure in constant.items()]
+        return pd.DataFrame(records, columns=["predictor", "figure", "value", "low", "high"])
+
+    def slices(self) -> pd.DataFrame:
+        """Tabulate the level of each segment of the headline rows.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``column, segment, leads, converted, expected, oe, low, high, auc, p_value, is_off, is_far``.
+            Conversions of rows that share a lead count in part; the 95 % interval of O/E is the exact Poisson one.
+            `auc` is NaN below 20 leads of either outcome. `is_off`: of segments with 50 expected conversions or more,
+            those whose level chance does not explain, at most 5 % of them wrongly named. `is_far`: the 99 % interval
+            lies wholly outside 0.8 to 1.25.
+        """
+        records = [
+            {"column": name, **record}
+            for name, labels in self.test.slices.items()
+            for record in _levels(self.test, _segments(labels), name="segment")
+        ]
+        columns = ["column", "segment", *LEVEL_COLUMNS, "p_value", "is_off", "is_far"]
+        table = pd.DataFrame(records, columns=columns)
+        is_judged = (table["expected"] >= MIN_EXPECTED).to_numpy(dtype=bool)
+        is_off = np.zeros(len(table), dtype=bool)
+        is_off[is_judged] = benjamini_hochberg(table["p_value"].to_numpy(dtype=float)[is_judged])
+        return table.assign(is_off=is_off, is_far=table["is_far"].to_numpy(dtype=bool) & is_judged)
+
+    def by_month(self) -> pd.DataFrame:
+        """Tabulate the level of each month, over the test rows of all origins; no rows where months are unknown.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``month, leads, converted, expected, oe, low, high, auc``, as in `slices`.
+        """
+        period = self.judged.period
+        records = [] if period is None else _levels(self.judged, period.astype(str), name="month")
+        return pd.DataFrame(records, columns=["month", *LEVEL_COLUMNS])
+
     def reliability(self) -> pd.DataFrame:
         """Tabulate probability against conversion rate over ten equal-mass bins of the headline rows.
 
@@ -140,21 +327,21 @@ class Evaluation:
         -------
         DataFrame
             Columns ``probability, rate, low, high, leads``; `low` and `high` hold 95 % of the rates a perfectly
-            calibrated model would show.
+            calibrated model would show, from the draws that `consistency_p` counts.
         """
-        y, p = self.test.y, self.test.probability
+        y, p, weight, groups = self.test.y, self.test.probability, self.test.weights, self.test.groups
         bins = equal_mass_bins(p)
-        size = np.bincount(bins)
-        rng = np.random.default_rng(0)
-        drawn = np.array([np.bincount(bins, weights=rng.random(len(p)) < p) for _ in range(500)])
+        drawn = chance_gaps(p, bins=bins, weight=weight) * np.sqrt(chance_effect(y, bins, groups=groups, weight=weight))
         records = []
         for b in np.unique(bins):
             inside = bins == b
-            low, high = np.quantile(drawn[:, b] / size[b], [0.025, 0.975])
+            size = weight[inside].sum()
+            probability = np.average(p[inside], weights=weight[inside])
+            low, high = np.clip(probability - np.quantile(drawn[:, b], [0.975, 0.025]) / size, 0, 1)
             records.append(
                 {
-                    "probability": p[inside].mean(),
-                    "rate": y[inside].mean(),
+                    "probability": probability,
+                    "rate": np.average(y[inside], weights=weight[inside]),
                     "low": low,
                     "high": high,
                     "leads": int(inside.sum()),
@@ -208,7 +395,14 @@ def pool(parts: Sequence[Predictions]) -> Predictions:
     """Put the test rows of several splits together."""
     names = ("y", "probability", "constant", "rules", "band", "groups")
     pooled = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Predictions(**pooled, weight=np.concatenate([part.weights for part in parts]))
+    periods = [part.period for part in parts if part.period is not None]
+    shared = [name for name in parts[0].slices if all(name in part.slices for part in parts)]
+    return Predictions(
+        **pooled,
+        weight=np.concatenate([part.weights for part in parts]),
+        period=np.concatenate(periods) if len(periods) == len(parts) else None,
+        slices={name: np.concatenate([part.slices[name] for part in parts]) for name in shared},
+    )
 
 
 def measure_predictions(predictions: Predictions, *, seed: int, rules: bool = False) -> Measured:
@@ -231,7 +425,58 @@ def measure_predictions(predictions: Predictions, *, seed: int, rules: bool = Fa
         n_positive=int(predictions.y.sum()),
         past_rate=float(predictions.constant.mean()),
         metrics=metrics,
+        calibration=_calibration(predictions, probability, weights=weights),
     )
+
+
+def _calibration(predictions: Predictions, probability: np.ndarray, *, weights: np.ndarray) -> Calibration:
+    y, groups, weight = predictions.y, predictions.groups, predictions.weights
+    converted, expected, effect = level_counts(y, probability, groups=groups, weight=weight)
+    slope, intercept = cox_line(y, probability, groups=groups, weight=weight)
+    return Calibration(
+        expected=expected,
+        converted=converted,
+        oe=poisson_ratio(converted, expected, effect=effect),
+        slope=slope,
+        intercept=intercept,
+        debiased_ce=debiased_ce_interval(y, probability, groups=groups, weights=weights, weight=weight),
+        consistency_p=consistency_p_value(y, probability, groups=groups, weight=weight),
+    )
+
+
+def _levels(predictions: Predictions, labels: np.ndarray, *, name: str) -> list[dict[str, Any]]:
+    """Hold what converted against what was expected, label by label."""
+    records = []
+    for label in np.unique(labels):
+        inside = labels == label
+        y, probability = predictions.y[inside], predictions.probability[inside]
+        weight, groups = predictions.weights[inside], predictions.groups[inside]
+        converted, expected, effect = level_counts(y, probability, groups=groups, weight=weight)
+        oe = poisson_ratio(converted, expected, effect=effect)
+        sure = poisson_ratio(converted, expected, effect=effect, confidence=0.99)
+        is_ranked = min(y.sum(), (1 - y).sum()) >= MIN_OUTCOMES
+        records.append(
+            {
+                name: str(label),
+                "leads": int(inside.sum()),
+                "converted": converted,
+                "expected": expected,
+                "oe": oe.value,
+                "low": oe.low,
+                "high": oe.high,
+                "auc": auc(y, probability, weight=weight) if is_ranked else float("nan"),
+                "p_value": poisson_p_value(converted, expected, effect=effect),
+                "is_far": sure.low > BEARABLE[1] or sure.high < BEARABLE[0],
+            }
+        )
+    return records
+
+
+def _segments(labels: np.ndarray) -> np.ndarray:
+    """Give the values of a column as text, rare ones as one."""
+    texts = np.where(pd.isna(labels), "missing", labels.astype(str))
+    levels, level, size = np.unique(texts, return_inverse=True, return_counts=True)
+    return np.asarray(np.where(size < MIN_LEADS_NAMED, "other", levels)[level])
 
 
 def evaluate(
@@ -264,6 +509,7 @@ def evaluate(
         gain_low=gain_lower_bound(gain, weights=weights),
         ranking_gain_low=gain_lower_bound(np.concatenate([_ranking_gain(part) for part in parts]), weights=weights),
         test=test,
+        judged=pooled,
     )
 
 

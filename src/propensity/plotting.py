@@ -34,9 +34,12 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 def plot_reliability(evaluation: Evaluation) -> Figure:
     """Draw conversion rate against probability, with the band a perfect model would stay in 95 % of the time."""
-    table = evaluation.reliability()
+    table, found = evaluation.reliability(), evaluation.headline.calibration
     figure, axes = _axes(
-        "Do probabilities come true? Dots in the grey band do.", "probability (mean of a tenth of leads)", "converted"
+        "Do probabilities come true? Dots in the grey band do.\n"
+        f"O/E {found.oe.value:.2f} ({found.oe.low:.2f}-{found.oe.high:.2f}); by chance alone: {found.p_words}",
+        "probability (mean of a tenth of leads)",
+        "converted",
     )
     top = 1.05 * max(table["probability"].max(), table["rate"].max(), table["high"].max())
     axes.plot([0, top], [0, top], color=INK, linewidth=0.8, linestyle=":")

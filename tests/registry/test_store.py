@@ -18,8 +18,10 @@ import pytest
 import propensity
 from propensity.config import Config, parse_config
 from propensity.errors import BundleError, RegistryError
+from propensity.metrics import Interval
 from propensity.model import Verdict, sealed
 from propensity.registry import Registered, Store, load_model, register
+from propensity.registry.store import _metrics
 from propensity.schema import Tables
 from propensity.storage.bundles import save_model
 from propensity.synthetic import World, invent_leads
@@ -161,6 +163,41 @@ def test_a_run_holds_figures_and_digests(served: tuple[Store, Registered], train
     assert run.data.params["data_digest"] == trained.model.facts["data_digest"][:16]
     (used,) = run.inputs.dataset_inputs
     assert used.dataset.digest == trained.model.facts["data_digest"][:16]
+
+
+def test_a_run_says_whether_probabilities_came_true(served: tuple[Store, Registered], trained: TrainingRun) -> None:
+    store, registered = served
+    logged = client(store).get_run(registered.run_id).data.metrics
+    assert trained.evaluation is not None
+    found = trained.evaluation.headline.calibration
+    assert {name: logged[name] for name in found.figures} == {n: figure.value for n, figure in found.figures.items()}
+    assert logged["consistency_p"] == found.consistency_p
+    assert trained.evaluation.rules is not None
+    assert logged["rules_oe"] == trained.evaluation.rules.calibration.oe.value
+
+
+def test_tables_of_the_evaluation_are_logged_whole(served: tuple[Store, Registered], trained: TrainingRun) -> None:
+    store, registered = served
+    assert trained.evaluation is not None
+    tables = trained.evaluation.tables()
+    logged = {artifact.path for artifact in client(store).list_artifacts(registered.run_id, "evaluation")}
+    assert logged == {f"evaluation/{name}.json" for name in tables}
+    (folder,) = store.folder.rglob("evaluation")
+    for name, table in tables.items():
+        read = pd.read_json(folder / f"{name}.json", orient="split")
+        # JSON keeps ten digits.
+        pd.testing.assert_frame_equal(read, table, check_dtype=False, rtol=0, atol=1e-9)
+
+
+def test_a_figure_that_nobody_can_tell_is_not_logged(trained: TrainingRun) -> None:
+    evaluation = trained.evaluation
+    assert evaluation is not None
+    unknown = Interval(value=float("nan"), low=float("nan"), high=float("nan"))
+    calibration = replace(evaluation.headline.calibration, slope=unknown)
+    headline = replace(evaluation.headline, calibration=calibration)
+    metrics = _metrics(replace(trained, evaluation=replace(evaluation, headline=headline)))
+    assert "cox_slope" not in metrics
+    assert {"oe", "consistency_p", "auc"} <= {*metrics}
 
 
 def test_no_lead_enters_the_store(served: tuple[Store, Registered], world: World) -> None:

@@ -9,8 +9,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from propensity.config import Config, parse_config
-from propensity.evaluation import HEADERS
+from propensity.evaluation import HEADERS, Calibration
 from propensity.learners import Recipe
+from propensity.metrics import Interval
 from propensity.reporting import (
     VERDICTS,
     band_lines,
@@ -18,6 +19,7 @@ from propensity.reporting import (
     training_json,
     training_summary,
 )
+from propensity.reporting.summary import calibration_lines
 from propensity.schema import Tables
 from propensity.synthetic import World, invent_leads
 from propensity.training import TrainingRun, train
@@ -107,6 +109,68 @@ def test_a_summary_compares_the_model_with_the_points_sheet_and_a_random_split(r
     assert f"Test leads {evaluation.headline.n_rows:,}, base rate {evaluation.headline.base_rate:.1%}" in text
     assert "Smaller log loss is better" in text
     assert "the first line is the one to believe" in text
+
+
+TRUE = Calibration(
+    expected=120.4,
+    converted=131.0,
+    oe=Interval(value=1.088, low=0.91, high=1.291),
+    slope=Interval(value=0.94, low=0.82, high=1.06),
+    intercept=Interval(value=0.0, low=-0.1, high=0.1),
+    debiased_ce=Interval(value=0.034, low=0.0, high=0.05),
+    consistency_p=0.31,
+)
+UNKNOWN = Interval(value=float("nan"), low=float("nan"), high=float("nan"))
+
+
+def words(found: Calibration, *, unit: str = "leads") -> str:
+    return " ".join(line.strip() for line in calibration_lines(found, unit=unit) if line)
+
+
+def test_probabilities_that_came_true_are_told_with_expected_and_converted() -> None:
+    assert words(TRUE) == (
+        "calibrated for these leads: expected 120, converted 131 (O/E 1.09, 0.91-1.29); "
+        "slope 0.94 (0.82-1.06); consistent with chance (p = 0.31)"
+    )
+    assert words(TRUE, unit="rows").startswith("calibrated for the leads of these rows: expected 120")
+
+
+def test_an_error_beyond_chance_that_can_be_borne_is_told_as_one() -> None:
+    little = replace(TRUE, consistency_p=0.004, debiased_ce=Interval(value=0.01, low=0.0, high=0.02))
+    borne = replace(little, oe=Interval(value=1.05, low=1.02, high=1.08))
+    assert words(borne).endswith("off by more than chance (p = 0.004), and by little, but more converted than expected")
+
+
+@pytest.mark.parametrize(("low", "high", "more"), [(1.02, 1.4, "more"), (0.7, 0.98, "fewer"), (0.9, 1.1, "")])
+def test_a_level_that_is_off_is_said_though_ten_bins_could_be_chance(low: float, high: float, more: str) -> None:
+    said = words(replace(TRUE, oe=Interval(value=(low + high) / 2, low=low, high=high)))
+    assert said.endswith(f", but {more} converted than expected" if more else "consistent with chance (p = 0.31)")
+
+
+def test_probabilities_that_did_not_come_true_are_not_to_be_trusted() -> None:
+    off = replace(TRUE, consistency_p=0.0, slope=Interval(value=-0.1, low=-0.3, high=0.1))
+    assert words(off) == (
+        "NOT CALIBRATED for these leads: expected 120, converted 131 (O/E 1.09, 0.91-1.29); "
+        "slope -0.10 (-0.30 to 0.10); more than chance (p < 0.001): the calibration error is 0.034 beyond chance, "
+        "more leads convert than expected, probabilities are too far from the average. "
+        "Trust the order of leads, not the probabilities."
+    )
+
+
+def test_a_slope_that_nobody_can_tell_is_said_to_be_unknown() -> None:
+    assert "; slope unknown; consistent with chance" in words(replace(TRUE, slope=UNKNOWN))
+
+
+def test_summary_and_card_say_whether_probabilities_came_true(run: TrainingRun) -> None:
+    assert run.evaluation is not None
+    found = run.evaluation.headline.calibration
+    lines = training_summary(run)
+    for line in calibration_lines(found):
+        assert line in lines
+    assert max(map(len, calibration_lines(found))) <= 120
+    assert f"\n| oe | {found.oe.value:.3f} | {found.oe.low:.3f} to {found.oe.high:.3f} |\n" in run.model.card
+    assert f"\n| consistency_p | {found.consistency_p:.3f} | |\n" in run.model.card
+    assert f"\n{words(found)[0].upper()}{words(found)[1:]}".removesuffix(".") + ".\n" in run.model.card
 
 
 def test_a_summary_counts_what_was_not_used(run: TrainingRun) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -160,6 +161,8 @@ def register(
             mlflow.log_metrics(_metrics(run))
             mlflow.set_tags({"verdict": run.model.verdict, "mlflow.note.content": run.model.card[:5000]})
             mlflow.log_input(_dataset(run), context="training")
+            for name, table in run.evaluation.tables().items() if run.evaluation else ():
+                mlflow.log_table(table, f"evaluation/{name}.json")
             if reports is not None:
                 mlflow.log_artifacts(str(reports), "reports")
             logged = mlflow.pyfunc.log_model(
@@ -293,11 +296,13 @@ def _metrics(run: TrainingRun) -> dict[str, float]:
         kinds = (("", run.evaluation.headline), ("random_", run.evaluation.random), ("rules_", run.evaluation.rules))
         for prefix, measured in kinds:
             if measured is not None:
-                metrics |= {f"{prefix}{name}": figure.value for name, figure in measured.metrics.items()}
+                metrics |= {f"{prefix}{name}": figure.value for name, figure in measured.figures.items()}
+                metrics[f"{prefix}consistency_p"] = measured.calibration.consistency_p
     if run.model.learned is not None:
         bands = run.model.learned.bands
         metrics |= {"threshold_sql": bands.sql, "threshold_mql": bands.mql}
-    return metrics
+    # A figure that nobody can tell, such as an AUC without conversions, is left out: not every store takes a NaN.
+    return {name: figure for name, figure in metrics.items() if math.isfinite(figure)}
 
 
 def _dataset(run: TrainingRun) -> Any:

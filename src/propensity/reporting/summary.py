@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from propensity.evaluation import HEADERS
+from propensity.evaluation import CHANCE, HEADERS
 from propensity.learners import LINEAR
 from propensity.reporting.findings import flaw_lines, leak_lines
 from propensity.schema import MQL, SQL
 
 if TYPE_CHECKING:
     from propensity.bands import Bands
-    from propensity.evaluation import Evaluation, Measured
+    from propensity.evaluation import Calibration, Evaluation, Measured
+    from propensity.metrics import Interval
     from propensity.model import PropensityModel
     from propensity.training import TrainingRun
 
@@ -91,6 +93,7 @@ def training_summary(run: TrainingRun) -> list[str]:
     if evaluation is not None and learned is not None:
         lines += ["", f"{HEADERS[evaluation.kind]}, then refitted on all rows."]
         lines += _table(evaluation, unit=unit)
+        lines += calibration_lines(evaluation.headline.calibration, unit=unit)
         lines += _learner_lines(run)
         lines += ["", *band_lines(learned.bands, evaluation, unit=unit)]
     lines += ["", VERDICTS[run.model.verdict]]
@@ -137,6 +140,38 @@ def _table(evaluation: Evaluation, *, unit: str) -> list[str]:
     if evaluation.random is not None:
         lines.append("           A random split lets a model see the future; the first line is the one to believe.")
     return lines
+
+
+def calibration_lines(found: Calibration, *, unit: str = "leads") -> list[str]:
+    """Word whether probabilities came true on the test leads, or why they must not be taken at their word."""
+    # Snapshots share the weight of their lead, so their counts are of leads and not of rows.
+    counted = f"these {unit}" if unit == "leads" else "the leads of these rows"
+    level = (
+        f"expected {found.expected:,.0f}, converted {found.converted:,.0f} "
+        f"(O/E {found.oe.value:.2f}, {_range(found.oe)})"
+    )
+    is_known = isfinite(found.slope.value)
+    slope = f"slope {found.slope.value:.2f} ({_range(found.slope)})" if is_known else "slope unknown"
+    if found.is_calibrated:
+        what = f"calibrated for {counted}: {level};"
+        if found.consistency_p < CHANCE:
+            chance = f"off by more than chance ({found.p_words}), and by little"
+        else:
+            chance = f"consistent with chance ({found.p_words})"
+        # The level alone is judged more sharply than ten bins are.
+        if found.oe.low > 1 or found.oe.high < 1:
+            chance += f", but {'more' if found.oe.low > 1 else 'fewer'} converted than expected"
+        return ["", f"           {what}", f"           {slope}; {chance}"]
+    return [
+        "",
+        f"           NOT CALIBRATED for {counted}: {level};",
+        f"           {slope}; more than chance ({found.p_words}): {', '.join(found.reasons)}.",
+        "           Trust the order of leads, not the probabilities.",
+    ]
+
+
+def _range(figure: Interval) -> str:
+    return f"{figure.low:.2f}{'-' if figure.low >= 0 else ' to '}{figure.high:.2f}"
 
 
 def _learner_lines(run: TrainingRun) -> list[str]:
@@ -204,6 +239,7 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         One a column, as training gives it.
     """
     facts, learned = model.facts, model.learned
+    unit = "rows" if "leads" in facts else "leads"
     lines = [
         "# Model card",
         "",
@@ -237,8 +273,12 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         lines += ["| figure | value | 95 % interval |", "|---|---|---|"]
         lines += [
             f"| {name} | {m.value:.3f} | {m.low:.3f} to {m.high:.3f} |"
-            for name, m in evaluation.headline.metrics.items()
+            for name, m in evaluation.headline.figures.items()
         ]
+        calibration = evaluation.headline.calibration
+        lines += [f"| consistency_p | {calibration.consistency_p:.3f} | |", ""]
+        words = " ".join(line.strip() for line in calibration_lines(calibration, unit=unit) if line)
+        lines.append(f"{words[0].upper()}{words[1:].removesuffix('.')}.")
     if learned is not None:
         lines += ["", "## Bands", ""]
         for band, promise, threshold in (
