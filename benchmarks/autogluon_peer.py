@@ -2,8 +2,9 @@
 
 Usage: python benchmarks/autogluon_peer.py DIR [--seconds 300] [--cpus 2]
 
-AutoGluon's pandas is older than ours, so it lives elsewhere: `pip install "autogluon.tabular[lightgbm,catboost,xgboost]"`
-there. Nothing of this package is imported. Splits that are answered already are left alone.
+AutoGluon's pandas is older than ours, so it lives elsewhere, installed as
+"autogluon.tabular[lightgbm,catboost,xgboost,fastai]". Nothing of this package is imported. Splits that are answered
+already are left alone.
 """
 
 import argparse
