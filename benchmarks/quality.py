@@ -8,8 +8,9 @@ CPU seconds are ours. Further splits get the same model by the same steps, witho
 others get the same rows and columns. Columns that their documentation calls leaks are left out for all. CatBoost takes
 part where it is installed.
 
-AutoGluon needs an older pandas. `--write DIR` writes one split of some protocols, `benchmarks/autogluon_peer.py DIR`
-answers them in an environment of its own, and `--read DIR` prints those answers beside ours.
+AutoGluon needs an older pandas. `--write DIR` writes the first split of some protocols before it runs, and what was
+answered after. `benchmarks/autogluon_peer.py DIR` answers in an environment of its own, and `--read DIR` runs nothing:
+it prints all answers side by side.
 """
 
 from __future__ import annotations
@@ -236,7 +237,7 @@ PROTOCOLS: Mapping[str, Callable[[Path], Protocol]] = {
     "salvirt": salvirt,
 }
 # AutoGluon takes minutes a split: it gets the first one of these.
-SHARED = ("bank-time", "shoppers-time", "shoppers-folds", "bank-folds", "salvirt")
+SHARED = ("bank-folds", "bank-time", "shoppers-folds", "shoppers-time", "salvirt")
 
 
 def configure(leads: pd.DataFrame, given: Given) -> Config:
@@ -309,22 +310,19 @@ def _typed(column: pd.Series) -> pd.Series:
     return numbers if numbers.notna().all() else column.astype(str)
 
 
-def run_protocol(protocol: Protocol, *, peer: Path | None = None) -> Outcome:
-    """Let every learner answer every split; with a folder, only the first one, and AutoGluon's answer beside."""
+def run_protocol(protocol: Protocol) -> Outcome:
+    """Let every learner answer every split."""
     answers: dict[str, list[Answer]] = {}
-    chosen = protocol.splits if peer is None else protocol.splits[:1]
-    for i, split in enumerate(chosen):
+    for i, split in enumerate(protocol.splits):
         first, rest = (protocol.leads.iloc[rows].reset_index(drop=True) for rows in (split.past, split.test))
         found = {OURS: ours(first, rest, protocol, is_whole=i == 0)}
         found |= others(first[protocol.used], rest[protocol.used], protocol.y[split.past])
-        if peer is not None:
-            found[PEER] = read_answer(peer, protocol.y[split.test])
         for name, answer in found.items():
             answers.setdefault(name, []).append(answer)
     return Outcome(
-        title=protocol.title if peer is None else f"{protocol.title}, one split",
-        y=[protocol.y[split.test] for split in chosen],
-        rows=[split.test for split in chosen],
+        title=protocol.title,
+        y=[protocol.y[split.test] for split in protocol.splits],
+        rows=[split.test for split in protocol.splits],
         groups=np.arange(len(protocol.y)) if protocol.groups is None else protocol.groups,
         answers=answers,
         is_pooled=protocol.is_pooled,
@@ -437,7 +435,7 @@ def verdicts(outcomes: Sequence[Outcome]) -> None:
 
 
 def beside_peer(outcomes: Sequence[Outcome]) -> None:
-    """Print ours against AutoGluon: AUC and log loss relative to its own, and the ratio of CPU seconds."""
+    """Print ours against AutoGluon's: AUC and log loss relative to its own, and the ratio of CPU seconds."""
     print(f"\nOurs against AutoGluon\n{'':58}{'AUC':>9}{'log loss':>10}{'CPU s':>9}")
     rows = []
     for outcome in outcomes:
@@ -461,21 +459,27 @@ def write_split(protocol: Protocol, folder: Path) -> None:
     pd.DataFrame({"target": label[split.test]}).to_csv(folder / "answers.csv", index=False)
 
 
-def read_answer(folder: Path, y: np.ndarray) -> Answer:
-    """Read what AutoGluon said of a split.
-
-    Raises
-    ------
-    RuntimeError
-        The files are of another split.
-    """
-    if not np.array_equal(pd.read_csv(folder / "answers.csv")["target"].to_numpy(), y):
-        msg = f"{folder} holds another split: write it again"
-        raise RuntimeError(msg)
-    facts = json.loads((folder / "autogluon.json").read_text())
-    return Answer(
-        probability=pd.read_csv(folder / "autogluon.csv")["probability"].to_numpy(), seconds=facts["cpu_seconds"]
+def write_answers(outcome: Outcome, folder: Path) -> None:
+    """Write what all learners said of the first split."""
+    first = {name: answers[0] for name, answers in outcome.answers.items()}
+    pd.DataFrame({name: answer.probability for name, answer in first.items()}).to_csv(
+        folder / "probabilities.csv", index=False
     )
+    facts = {"title": outcome.title, "cpu_seconds": {name: answer.seconds for name, answer in first.items()}}
+    (folder / "run.json").write_text(json.dumps(facts, indent=1))
+
+
+def read_answers(folder: Path) -> Outcome:
+    """Read what was said of a split, here and by AutoGluon."""
+    y = pd.read_csv(folder / "answers.csv")["target"].to_numpy(dtype=float)
+    facts = json.loads((folder / "run.json").read_text())
+    said = pd.read_csv(folder / "probabilities.csv")
+    answers = {name: [Answer(probability=said[name].to_numpy(), seconds=facts["cpu_seconds"][name])] for name in said}
+    peer = json.loads((folder / "autogluon.json").read_text())
+    probability = pd.read_csv(folder / "autogluon.csv")["probability"].to_numpy()
+    answers[PEER] = [Answer(probability=probability, seconds=peer["cpu_seconds"])]
+    rows = np.arange(len(y))
+    return Outcome(title=f"{facts['title']}, one split", y=[y], rows=[rows], groups=rows, answers=answers)
 
 
 def main() -> None:
@@ -483,36 +487,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("protocols", nargs="*", metavar="PROTOCOL", help=f"{', '.join(PROTOCOLS)}, retail; all if none")
     files = parser.add_mutually_exclusive_group()
-    files.add_argument("--write", type=Path, metavar="DIR", help="only write split files for AutoGluon")
-    files.add_argument("--read", type=Path, metavar="DIR", help="one split of each, beside AutoGluon's answers")
+    files.add_argument("--write", type=Path, metavar="DIR", help="also write splits for AutoGluon, and the answers")
+    files.add_argument("--read", type=Path, metavar="DIR", help="only print the answers of DIR beside AutoGluon's")
     options = parser.parse_args()
     unknown = sorted({*options.protocols} - {*PROTOCOLS, "retail"})
     if unknown:
         parser.error(f"no such protocol: {', '.join(unknown)}; there are {', '.join(PROTOCOLS)}, retail")
+    wanted = options.protocols or [*PROTOCOLS, "retail"]
+    if options.read:
+        answered = [options.read / name for name in wanted if (options.read / name / "autogluon.csv").exists()]
+        if not answered:
+            sys.exit(f"{options.read} holds no answer of AutoGluon: run benchmarks/autogluon_peer.py on it.")
+        outcomes = [read_answers(folder) for folder in answered]
+        for outcome in outcomes:
+            report(outcome)
+        beside_peer(outcomes)
+        return
     data = os.environ.get("PROPENSITY_DATA")
     if not data:
         sys.exit("Set PROPENSITY_DATA to the folder that holds the public files.")
     warnings.simplefilter("ignore")
-    peer = options.write or options.read
-    wanted = [name for name in (SHARED if peer else PROTOCOLS) if not options.protocols or name in options.protocols]
+    protocols = {name: PROTOCOLS[name](Path(data)) for name in wanted if name in PROTOCOLS}
+    shared = [name for name in protocols if options.write and name in SHARED]
+    for name in shared:
+        write_split(protocols[name], options.write / name)
     outcomes = []
     for name in wanted:
-        protocol = PROTOCOLS[name](Path(data))
-        if options.write:
-            write_split(protocol, options.write / name)
-            continue
-        if options.read and not (options.read / name / "autogluon.csv").exists():
-            print(f"\n{name}: no answer of AutoGluon")
-            continue
-        outcomes.append(run_protocol(protocol, peer=options.read / name if options.read else None))
+        outcomes.append(run_protocol(protocols[name]) if name in protocols else online_retail(Path(data)))
         report(outcomes[-1])
-    if not peer and (not options.protocols or "retail" in options.protocols):
-        outcomes.append(online_retail(Path(data)))
-        report(outcomes[-1])
-    if options.read and outcomes:
-        beside_peer(outcomes)
-    elif outcomes:
-        verdicts(outcomes)
+        if name in shared:
+            write_answers(outcomes[-1], options.write / name)
+    verdicts(outcomes)
 
 
 if __name__ == "__main__":
