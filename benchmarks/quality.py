@@ -1,6 +1,7 @@
 """Measure quality on public files beside default learners, on the same splits, in one run.
 
-Usage: OMP_NUM_THREADS=1 PROPENSITY_DATA=folder python benchmarks/quality.py [PROTOCOL ...] [--write DIR | --read DIR]
+Usage: OMP_NUM_THREADS=1 PROPENSITY_DATA=folder python benchmarks/quality.py [PROTOCOL ...] [--seeds N]
+       [--write DIR | --read DIR]
 
 The folder holds bank_marketing/, online_shoppers/, salvirt_b2b/ and online_retail/ (UCI and CC BY sets). The first
 split of a protocol goes the way a user goes: roles guessed by `init` from the rows that teach, `train`, `score`. Its
@@ -140,9 +141,10 @@ class Outcome:
     is_pooled: bool = False
 
 
-def random_folds(n_rows: int, *, seed: int = 0) -> list[Split]:
-    """Deal rows into five folds at random."""
-    return _folds(np.random.default_rng(seed).permutation(n_rows) % N_FOLDS)
+def random_folds(n_rows: int, *, n_seeds: int = 1) -> list[Split]:
+    """Deal rows into five folds at random, once a seed."""
+    deals = [np.random.default_rng(seed).permutation(n_rows) % N_FOLDS for seed in range(n_seeds)]
+    return [split for deal in deals for split in _folds(deal)]
 
 
 def _folds(fold: np.ndarray) -> list[Split]:
@@ -156,7 +158,7 @@ def _bank(folder: Path) -> Protocol:
 
 
 def bank_folds(folder: Path) -> Protocol:
-    """Five random folds."""
+    """Deal five random folds."""
     bank = _bank(folder)
     return replace(bank, title="bank, five random folds", splits=random_folds(len(bank.y)))
 
@@ -193,7 +195,7 @@ def _shoppers(folder: Path) -> Protocol:
 
 
 def shoppers_folds(folder: Path) -> Protocol:
-    """Five random folds."""
+    """Deal five random folds."""
     shoppers = _shoppers(folder)
     return replace(shoppers, title="shoppers, five random folds", splits=random_folds(len(shoppers.y)))
 
@@ -486,6 +488,7 @@ def main() -> None:
     """Run the protocols named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("protocols", nargs="*", metavar="PROTOCOL", help=f"{', '.join(PROTOCOLS)}, retail; all if none")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="deals of random folds, default: 1")
     files = parser.add_mutually_exclusive_group()
     files.add_argument("--write", type=Path, metavar="DIR", help="also write splits for AutoGluon, and the answers")
     files.add_argument("--read", type=Path, metavar="DIR", help="only print the answers of DIR beside AutoGluon's")
@@ -508,6 +511,10 @@ def main() -> None:
         sys.exit("Set PROPENSITY_DATA to the folder that holds the public files.")
     warnings.simplefilter("ignore")
     protocols = {name: PROTOCOLS[name](Path(data)) for name in wanted if name in PROTOCOLS}
+    if options.seeds > 1:
+        for name in {"bank-folds", "shoppers-folds"} & {*protocols}:
+            folds = random_folds(len(protocols[name].y), n_seeds=options.seeds)
+            protocols[name] = replace(protocols[name], splits=folds)
     shared = [name for name in protocols if options.write and name in SHARED]
     for name in shared:
         write_split(protocols[name], options.write / name)
