@@ -484,6 +484,25 @@ def read_answers(folder: Path) -> Outcome:
     return Outcome(title=f"{facts['title']}, one split", y=[y], rows=[rows], groups=rows, answers=answers)
 
 
+def named(names: Sequence[str], folder: Path, *, n_seeds: int) -> dict[str, Protocol]:
+    """Build the protocols named, random folds dealt by so many seeds."""
+    protocols = {name: PROTOCOLS[name](folder) for name in names if name in PROTOCOLS}
+    for name in {"bank-folds", "shoppers-folds"} & {*protocols}:
+        folds = random_folds(len(protocols[name].y), n_seeds=n_seeds)
+        protocols[name] = replace(protocols[name], splits=folds)
+    return protocols
+
+
+def print_peer(folders: Sequence[Path]) -> None:
+    """Print the answers of folders beside AutoGluon's."""
+    outcomes = [read_answers(folder) for folder in folders if (folder / "autogluon.csv").exists()]
+    if not outcomes:
+        sys.exit("No answer of AutoGluon there: run benchmarks/autogluon_peer.py on the folder.")
+    for outcome in outcomes:
+        report(outcome)
+    beside_peer(outcomes)
+
+
 def main() -> None:
     """Run the protocols named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -498,23 +517,13 @@ def main() -> None:
         parser.error(f"no such protocol: {', '.join(unknown)}; there are {', '.join(PROTOCOLS)}, retail")
     wanted = options.protocols or [*PROTOCOLS, "retail"]
     if options.read:
-        answered = [options.read / name for name in wanted if (options.read / name / "autogluon.csv").exists()]
-        if not answered:
-            sys.exit(f"{options.read} holds no answer of AutoGluon: run benchmarks/autogluon_peer.py on it.")
-        outcomes = [read_answers(folder) for folder in answered]
-        for outcome in outcomes:
-            report(outcome)
-        beside_peer(outcomes)
+        print_peer([options.read / name for name in wanted])
         return
     data = os.environ.get("PROPENSITY_DATA")
     if not data:
         sys.exit("Set PROPENSITY_DATA to the folder that holds the public files.")
     warnings.simplefilter("ignore")
-    protocols = {name: PROTOCOLS[name](Path(data)) for name in wanted if name in PROTOCOLS}
-    if options.seeds > 1:
-        for name in {"bank-folds", "shoppers-folds"} & {*protocols}:
-            folds = random_folds(len(protocols[name].y), n_seeds=options.seeds)
-            protocols[name] = replace(protocols[name], splits=folds)
+    protocols = named(wanted, Path(data), n_seeds=options.seeds)
     shared = [name for name in protocols if options.write and name in SHARED]
     for name in shared:
         write_split(protocols[name], options.write / name)
