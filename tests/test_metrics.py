@@ -400,6 +400,12 @@ def test_where_no_line_is_the_most_likely_there_is_no_figure(y: list[int], proba
         assert all(math.isnan(value) for value in figure.to_dict().values())
 
 
+def test_a_line_that_hangs_on_the_last_digit_has_no_figure() -> None:
+    probability = np.array([0.0, 0.0, *(0.005 + 1e-10 * np.arange(6))])
+    slope, _ = cox_line(np.array([0, 0, 0, 1, 0, 0, 1, 0]), probability, groups=np.arange(8))
+    assert math.isnan(slope.value)
+
+
 def test_a_line_through_certainties_and_one_mistake_is_finite() -> None:
     y, probability = leads(12)
     slope, intercept = cox_line(np.append(y, 0), np.append(probability, 1.0), groups=np.arange(301))

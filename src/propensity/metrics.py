@@ -435,6 +435,8 @@ def cox_line(
     for _ in range(50):
         fitted = special.expit(design @ line)
         hessian = (design * (weight * fitted * (1 - fitted))[:, None]).T @ design
+        if np.linalg.cond(hessian) > 1e14:  # parted but for leads that are alike to the digit
+            return unknown, unknown
         step = np.linalg.solve(hessian, design.T @ (weight * (y - fitted)))
         # A full step can overshoot; the loss is convex, so a part of it always pays.
         while loss(line + step) > loss(line) and np.abs(step).max() > 1e-9:
