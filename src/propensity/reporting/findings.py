@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 # More than this belongs into the audit's own output.
 MAX_FLAWS = 5
-_ASIDE = ("LEFT OUT", "UNUSED")
 
 
 def leak_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -63,7 +62,7 @@ def audit_lines(audit: Audit) -> list[str]:
     lines += ["", "Columns"]
     for entry in audit.entries:
         # What leaks is said above.
-        said = entry["evidence"] if entry["verdict"] in {"OK", *_ASIDE} else ""
+        said = "" if entry["verdict"] in {"QUARANTINE", "REVIEW"} else entry["evidence"]
         lines.append(f"  {entry['column'][:40]:{width}}  {entry['verdict']:10}  {entry['role']:12} {said}".rstrip())
     return lines
 

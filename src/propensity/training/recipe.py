@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from propensity.bands import default_precision, fit_bands
 from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
-from propensity.encoding import fit_encoder
+from propensity.encoding import Encoder, fit_encoder
 from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
@@ -194,13 +194,12 @@ def _candidates(
     half_life: float | None,
 ) -> dict[Candidate, np.ndarray]:
     """Train every candidate on a split's past and give its margins of the test rows."""
-    learner, past = config.learner, examples.take(split.past)
-    # Ranges and levels too come from the past alone: the linear part clips to them.
-    encoder = fit_encoder(past.read, prepared.schema)
+    learner = config.learner
+    past, encoder, matrix, test = _encoded(split, examples, prepared)
     return candidate_margins(
-        encoder.encode(past.read),
+        matrix,
         past.y,
-        encoder.encode(examples.read.iloc[split.test]),
+        test,
         encoder=encoder,
         max_trees=learner.max_trees,
         max_depth=learner.max_depth,
@@ -210,6 +209,16 @@ def _candidates(
     )
 
 
+def _encoded(split: Split, examples: Examples, prepared: Prepared) -> tuple[Examples, Encoder, np.ndarray, np.ndarray]:
+    """Give a split's past, an encoder fitted on it, and the matrices of the past and of the test rows.
+
+    Ranges and levels too come from the past alone: the linear part clips to them.
+    """
+    past = examples.take(split.past)
+    encoder = fit_encoder(past.read, prepared.schema)
+    return past, encoder, encoder.encode(past.read), encoder.encode(examples.read.iloc[split.test])
+
+
 def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, config: Config) -> float | None:
     """Choose how fast older rows lose weight, on the blocks that choose the recipe too."""
     if not chain:
@@ -217,9 +226,7 @@ def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, c
     learner = config.learner
     margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in (None, *HALF_LIVES)}
     for split in chain:
-        past = examples.take(split.past)
-        encoder = fit_encoder(past.read, prepared.schema)
-        matrix, test = encoder.encode(past.read), encoder.encode(examples.read.iloc[split.test])
+        past, encoder, matrix, test = _encoded(split, examples, prepared)
         for half_life, parts in margins.items():
             parts.append(
                 even_margin(
