@@ -291,3 +291,28 @@ def test_each_certified_promise_is_broken_in_at_most_half_of_delta_of_all_projec
     assert n_broken["sql"] / n_projects <= delta / 2 + 2 * standard_error
     assert n_broken["mql"] / n_projects <= delta / 2 + 2 * standard_error
     assert n_naive / n_projects > 0.3
+
+
+def test_thresholds_move_with_the_scale_and_part_the_same_leads() -> None:
+    rng = np.random.default_rng(4)
+    before = rng.random(500)
+    after = before**2 / (before**2 + 2 * (1 - before) ** 2)  # log-odds doubled and moved: the same order
+    y = (rng.random(500) < before).astype(float)
+    bands = fit_bands(
+        before, before, y, agreement=AgreementConfig(), base_rate=0.3, leads_per_week=None, n_positive=250
+    )
+    np.testing.assert_array_equal(bands.moved(before, after).assign(after), bands.assign(before))
+
+
+def test_a_band_nobody_is_in_stays_empty_on_another_scale() -> None:
+    before = np.linspace(0.01, 0.2, 50)
+    bands = fit_bands(
+        before,
+        before,
+        np.zeros(50),
+        agreement=AgreementConfig(uncertified_top=0.0),
+        base_rate=0.1,
+        leads_per_week=None,
+        n_positive=5,
+    )
+    assert "SQL" not in bands.moved(before, 4 * before).assign(4 * before)

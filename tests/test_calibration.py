@@ -126,20 +126,35 @@ def test_a_world_that_moves_steadily_is_followed_to_its_newest_block() -> None:
     assert fresh.intercept == pytest.approx(0.5, abs=0.2)  # the newest block's own shift, and a slope below 1
 
 
-def test_a_world_that_swings_is_not_chased() -> None:
-    # What the newest block says is undone by the next: refreshing would have lost every time.
-    margin, y, blocks = drifting([0.5, -0.5, 0.5, -0.5, 0.5])
-    fresh = fit_calibrator(margin, y, blocks, is_time=True)
-    assert fresh == fit_calibrator(margin, y, blocks, is_time=False)
+def test_level_is_that_of_the_local_level_model() -> None:
+    # By hand: margins 0 and 2,000 leads a block make the block's level its log-odds, up to the prior of variance 1/2.
+    rates = np.array([0.1, 0.2, 0.4])
+    y = np.concatenate([np.arange(2000) < 2000 * rate for rate in rates]).astype(float)
+    fitted = fit_calibrator(np.zeros(6000), y, np.repeat([0, 1, 2], 2000), is_time=True)
+    level, error = np.log(rates / (1 - rates)), 1 / (2000 * rates * (1 - rates))
+    move = (((level[1:] - level[:-1]) ** 2 - error[1:] - error[:-1]).sum() + 2 * 0.04) / 4
+    expected, variance = level[0], error[0]
+    for seen, of_block in zip(level[1:], error[1:], strict=True):
+        variance += move
+        expected += variance / (variance + of_block) * (seen - expected)
+        variance *= of_block / (variance + of_block)
+    # The prior draws a level of -2.2 toward 0 by 2 * 2.2 / (2000 * 0.09) = 0.024.
+    assert fitted.intercept == pytest.approx(expected, abs=0.03)
 
 
-def test_a_newest_block_with_fewer_than_40_conversions_moves_nothing() -> None:
+def test_a_newest_block_that_says_little_moves_little() -> None:
+    margin, y, blocks = drifting([0.0, 0.0, 0.0, 1.5])
+    few = np.flatnonzero(blocks < 3)
+    few = np.append(few, np.flatnonzero(blocks == 3)[:20])
+    many = fit_calibrator(margin, y, blocks, is_time=True).intercept
+    assert fit_calibrator(margin[few], y[few], blocks[few], is_time=True).intercept < many - 0.5
+
+
+def test_without_time_no_block_is_the_newest() -> None:
     margin, y, blocks = drifting([-1.0, -0.5, 0.0, 0.5])
-    newest = np.flatnonzero(blocks == 3)
-    y[newest[y[newest] == 1][39:]] = 0.0
-    assert y[newest].sum() == 39
-    fresh = fit_calibrator(margin, y, blocks, is_time=True)
-    assert fresh == fit_calibrator(margin, y, blocks, is_time=False)
+    forward = fit_calibrator(margin, y, blocks, is_time=False)
+    backward = fit_calibrator(margin, y, 3 - blocks, is_time=False)
+    assert forward.intercept == pytest.approx(backward.intercept, abs=1e-9)
 
 
 def test_log_odds_stay_within_what_the_rows_can_support() -> None:

@@ -6,7 +6,7 @@ A lead qualifies iff its probability, rounded to 1e-9, is at or above the thresh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -97,6 +97,26 @@ class Bands:
     def is_certified(self, band: np.ndarray) -> np.ndarray:
         """Say for each band whether its promise is certified; what MQL promises, nurture rests on."""
         return np.where(band == SQL, self.sql_promise.certified, self.mql_promise.certified)
+
+    def moved(self, before: np.ndarray, after: np.ndarray) -> Bands:
+        """Give the bands on another scale of probability, around the very same leads.
+
+        Parameters
+        ----------
+        before, after : array of float, shape (n_leads,)
+            The leads' probabilities on either scale, in the same order.
+
+        Returns
+        -------
+        Bands
+            A threshold is what the least of the leads that reach it has now; without one it stands.
+        """
+
+        def threshold(old: float) -> float:
+            reached = after[np.round(before, DECIMALS) >= old]
+            return float(np.round(reached.min(), DECIMALS)) if len(reached) else old
+
+        return replace(self, sql=threshold(self.sql), mql=threshold(self.mql))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the bands as plain JSON values."""

@@ -17,11 +17,11 @@ import numpy as np
 SLOPE_PRECISION = 20.0
 # Precision of the prior intercept ~ N(0, 1/2): the ridge b^2.
 INTERCEPT_PRECISION = 2.0
-# The newest block moves the intercept against N(b, 0.5^2).
-REFRESH_PRECISION = 4.0
-# Fewer conversions than this leave the slope at 1, or the newest block unused.
+# How far the level moves from one block to the next, as variance in log-odds, believed before the blocks are seen, and
+# how many moves that belief weighs.
+MOVE_VARIANCE, MOVE_WEIGHT = 0.04, 2.0
+# Fewer conversions than this leave the slope at 1.
 MIN_POSITIVES_SLOPE = 200
-MIN_POSITIVES_REFRESH = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +85,8 @@ def fit_calibrator(
 
     The slope is the maximum likelihood slope common to all blocks, each with its own intercept, combined with
     the prior N(1, 1/20) by precision; its variance is the larger of the model's and the block-cluster sandwich
-    (Liang and Zeger, Biometrika 73, 1986). The intercept follows from all rows. Where blocks are in time it is
-    then refreshed on the newest one, if refreshing on each older block would have helped the block after it.
+    (Liang and Zeger, Biometrika 73, 1986). The intercept follows from all rows; where blocks are in time it follows
+    their level to the newest.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ def fit_calibrator(
         estimate, variance = _common_slope(margin, y, block, weight)
         slope = (SLOPE_PRECISION + estimate / variance) / (SLOPE_PRECISION + 1 / variance)
     intercept = _intercept(slope * margin, y, weight, prior=0.0, precision=INTERCEPT_PRECISION)
-    if is_time and _refresh_pays(slope * margin, y, block, weight):
-        intercept = _refreshed(slope * margin, y, weight, block == block.max(), prior=intercept)
+    if is_time:
+        intercept = _newest_level(slope * margin, y, block, weight)
     return Calibrator(
         slope=float(slope), intercept=intercept, limit=float(np.log(n_rows + 1)), n_rows=n_rows, n_positive=n_positive
     )
@@ -153,27 +153,27 @@ def _common_slope(margin: np.ndarray, y: np.ndarray, block: np.ndarray, weight: 
     return float(weights[0]), float(variance)
 
 
-def _refresh_pays(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: np.ndarray) -> bool:
-    """Say whether a refresh on one block lowered the log loss of the next, over all blocks but the first."""
-    blocks = np.unique(block)
-    gain = 0.0
-    for newest, following in itertools.pairwise(blocks):
-        seen, ahead = block <= newest, block == following
-        plain = _intercept(offset[seen], y[seen], weight[seen], prior=0.0, precision=INTERCEPT_PRECISION)
-        fresh = _refreshed(offset, y, weight, block == newest, prior=plain)
-        saved = _loss(offset[ahead] + plain, y[ahead]) - _loss(offset[ahead] + fresh, y[ahead])
-        gain += float((weight[ahead] * saved).sum())
-    return gain > 0
+def _newest_level(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: np.ndarray) -> float:
+    """Follow the intercept from block to block to the newest: a random walk seen through each block's error.
 
-
-def _refreshed(offset: np.ndarray, y: np.ndarray, weight: np.ndarray, newest: np.ndarray, *, prior: float) -> float:
-    if (weight * y)[newest].sum() < MIN_POSITIVES_REFRESH:
-        return prior
-    return _intercept(offset[newest], y[newest], weight[newest], prior=prior, precision=REFRESH_PRECISION)
-
-
-def _loss(log_odds: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.asarray(np.logaddexp(0, log_odds) - y * log_odds)
+    The local level model (Harvey, Forecasting, Structural Time Series Models and the Kalman Filter, 1989, section
+    2.1): the variance of a move is what squared differences of neighbours hold beyond their errors.
+    """
+    levels, errors = [], []
+    for inside in (block == b for b in np.unique(block)):
+        level = _intercept(offset[inside], y[inside], weight[inside], prior=0.0, precision=INTERCEPT_PRECISION)
+        p = sigmoid(offset[inside] + level)
+        levels.append(level)
+        errors.append(1 / (INTERCEPT_PRECISION + (weight[inside] * p * (1 - p)).sum()))
+    moves = np.diff(levels) ** 2 - [a + b for a, b in itertools.pairwise(errors)]
+    move = max(0.0, (moves.sum() + MOVE_WEIGHT * MOVE_VARIANCE) / (len(moves) + MOVE_WEIGHT))
+    level, variance = levels[0], errors[0]
+    for seen, error in zip(levels[1:], errors[1:], strict=True):
+        variance += move
+        gain = variance / (variance + error)
+        level += gain * (seen - level)
+        variance *= 1 - gain
+    return float(level)
 
 
 def _intercept(offset: np.ndarray, y: np.ndarray, weight: np.ndarray, *, prior: float, precision: float) -> float:

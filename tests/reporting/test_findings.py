@@ -26,13 +26,13 @@ FLAWS = tuple(
 def test_a_leak_is_worded_with_its_evidence_its_price_and_the_way_back() -> None:
     first, way = leak_lines([FINE, LEAK])
     assert first == "Left out   'Call length': too sure; with it AUC 0.95, without 0.80"
-    assert '"its name" = "static"' in way
+    assert '"Call length" = "static"' in way
 
 
 def test_what_is_to_be_looked_at_is_worded_after_what_was_left_out() -> None:
     lines = leak_lines([DOUBT, LEAK])
     assert [line.split("'")[0].strip() for line in lines[:2]] == ["Left out", "Look at"]
-    assert '"its name" = "outcome"' in lines[-1]
+    assert '"Score" = "outcome"' in lines[-1]
 
 
 def test_without_a_finding_nothing_is_said() -> None:

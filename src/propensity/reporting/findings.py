@@ -35,10 +35,13 @@ def leak_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
                 price = entry["price"]
                 worth = f"; with it AUC {price['auc_with']:.2f}, without {price['auc_without']:.2f}" if price else ""
                 lines.append(f"{title:11}{entry['column'][:60]!r}: {entry['evidence']}{worth}")
-    if any(entry["verdict"] == "QUARANTINE" for entry in entries):
-        lines.append('           Known before the outcome all the same? Under [availability]: "its name" = "static"')
-    if any(entry["verdict"] == "REVIEW" for entry in entries):
-        lines.append('           Used. Not known before the outcome? Under [availability]: "its name" = "outcome"')
+    first = {entry["verdict"]: entry["column"][:60] for entry in reversed(entries)}
+    if "QUARANTINE" in first:
+        line = f'"{first["QUARANTINE"]}" = "static"'
+        lines.append(f"           Known before the outcome all the same? Under [availability]: {line}")
+    if "REVIEW" in first:
+        line = f'"{first["REVIEW"]}" = "outcome"'
+        lines.append(f"           Used. Not known before the outcome? Under [availability]: {line}")
     return lines
 
 

@@ -116,8 +116,9 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
 def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     """Fit everything between read values and bands on these rows alone.
 
-    Out-of-fold margins of all blocks but the last choose the recipe and fit the calibrator, those of the last
-    certify the thresholds, so no row judges itself; then the recipe is trained on all rows.
+    Out-of-fold margins of all blocks but the last choose the recipe and propose the thresholds, those of the last
+    certify them, so no row judges itself; all of them fit the calibrator that ships, and the recipe is trained on all
+    rows.
 
     Parameters
     ----------
@@ -157,12 +158,13 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     )
     recipe = replace(recipe, half_life=half_life)
     margin = recipe.margin(parts)
-    calibrator = fit_calibrator(
-        margin[before], y[before], of_row[before], is_time=blocks.is_time, weight=weight[before]
+    earlier, calibrator = (
+        fit_calibrator(margin[seen], y[seen], of_row[seen], is_time=blocks.is_time, weight=weight[seen])
+        for seen in (before, is_judged)
     )
     bands = fit_bands(
-        calibrator.probability(margin[before]),
-        calibrator.probability(margin[newest]),
+        earlier.probability(margin[before]),
+        earlier.probability(margin[newest]),
         y[newest],
         agreement=config.agreement,
         base_rate=float(np.average(y, weights=weight)),
@@ -170,6 +172,10 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         n_positive=round(float((weight * y).sum())),
         leads=None if examples.weight is None else examples.groups[newest],
     )
+    # Margins that ranked the wrong way round before the last block are not set right by it.
+    calibrator = calibrator if earlier.slope > 0 else earlier
+    # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
+    bands = bands.moved(earlier.probability(margin[is_judged]), calibrator.probability(margin[is_judged]))
     encoder = fit_encoder(examples.read, prepared.schema)
     matrix = encoder.encode(examples.read)
     blend = fit_blend(
@@ -512,7 +518,9 @@ def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: 
         found.append("Too little history to test in time order; folds were used instead.")
     if config.agreement.sql_precision is None:
         rate = default_precision(float(prepared.examples.y.mean()))
-        found.append(f"agreement.sql_precision is not set; {rate:.0%}, three times the base rate, was aimed at.")
+        found.append(
+            f"agreement.sql_precision is not set; {rate:.0%} was aimed at: three times the base rate, at most 80%."
+        )
     if not learned.bands.sql_promise.certified:
         found.append(
             f"The SQL promise ({learned.bands.sql_promise.rate:.0%} convert) could not be certified; "
