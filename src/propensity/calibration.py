@@ -120,9 +120,9 @@ def fit_calibrator(
     if n_positive >= MIN_POSITIVES_SLOPE:
         estimate, variance = _common_slope(margin, y, block, weight)
         slope = (SLOPE_PRECISION + estimate / variance) / (SLOPE_PRECISION + 1 / variance)
-    intercept = _intercept(slope * margin, y, weight, prior=0.0, precision=INTERCEPT_PRECISION)
-    if is_time:
-        intercept = _newest_level(slope * margin, y, block, weight)
+    # Without time all rows are one block: its level is then the intercept of all.
+    along = block if is_time else np.zeros(len(y))
+    intercept = _newest_level(slope * margin, y, along, weight)
     return Calibrator(
         slope=float(slope), intercept=intercept, limit=float(np.log(n_rows + 1)), n_rows=n_rows, n_positive=n_positive
     )
@@ -161,7 +161,7 @@ def _newest_level(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: 
     """
     levels, errors = [], []
     for inside in (block == b for b in np.unique(block)):
-        level = _intercept(offset[inside], y[inside], weight[inside], prior=0.0, precision=INTERCEPT_PRECISION)
+        level = _intercept(offset[inside], y[inside], weight[inside])
         p = sigmoid(offset[inside] + level)
         levels.append(level)
         errors.append(1 / (INTERCEPT_PRECISION + (weight[inside] * p * (1 - p)).sum()))
@@ -176,11 +176,11 @@ def _newest_level(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: 
     return float(level)
 
 
-def _intercept(offset: np.ndarray, y: np.ndarray, weight: np.ndarray, *, prior: float, precision: float) -> float:
-    """Give the most likely shift of log-odds under a normal prior, by bisection of the (decreasing) score."""
-    low, high = prior - 30.0, prior + 30.0
+def _intercept(offset: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """Give the most likely shift of log-odds under its prior, by bisection of the (decreasing) score."""
+    low, high = -30.0, 30.0
     for _ in range(100):
         middle = (low + high) / 2
-        score = float((weight * (y - sigmoid(offset + middle))).sum()) - precision * (middle - prior)
+        score = float((weight * (y - sigmoid(offset + middle))).sum()) - INTERCEPT_PRECISION * middle
         low, high = (middle, high) if score > 0 else (low, middle)
     return (low + high) / 2

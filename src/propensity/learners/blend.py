@@ -196,10 +196,9 @@ def choose_recipe(
     -------
     Recipe
     """
-    scale = 1.0 if weight is None else weight / weight.mean()
 
     def loss(margin: np.ndarray) -> np.ndarray:
-        return np.asarray(scale * (np.logaddexp(0, margin) - y * margin))
+        return margin_loss(margin, y, weight=weight)
 
     kinds = sorted({name for name, _ in margins} - {LINEAR})
     losses = {(kind, n): loss(margins[kind, n]).mean() for kind, n in margins}
@@ -216,6 +215,18 @@ def choose_recipe(
         return Recipe(shares={LINEAR: 1.0}, n_trees={})
     shares = {name: n / sum(votes.values()) for name, n in votes.items()}
     return Recipe(shares=shares, n_trees=n_trees)
+
+
+def margin_loss(margin: np.ndarray, y: np.ndarray, *, weight: np.ndarray | None = None) -> np.ndarray:
+    """Give each row's log loss of a margin, in nats, weighed so that the mean over rows is the weighted mean.
+
+    Examples
+    --------
+    >>> margin_loss(np.array([0.0, 0.0]), np.array([1, 0]), weight=np.array([3.0, 1.0])).round(3).tolist()
+    [1.04, 0.347]
+    """
+    scale = 1.0 if weight is None else weight / weight.mean()
+    return np.asarray(scale * (np.logaddexp(0, margin) - y * margin))
 
 
 def is_sure(gain: np.ndarray, block: np.ndarray) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from propensity.learners.blend import is_sure
+from propensity.learners.blend import is_sure, margin_loss
 
 # After so great a share of the past's rows a row counts half. Smaller ones than a tenth leave too little to learn from.
 HALF_LIVES = (0.5, 0.25, 0.1)
@@ -54,7 +54,6 @@ def choose_half_life(
         Out-of-fold block of each row.
     weight : array of float or None, shape (n_rows,)
     """
-    scale = 1.0 if weight is None else weight / weight.mean()
-    losses = {half_life: scale * (np.logaddexp(0, margin) - y * margin) for half_life, margin in margins.items()}
+    losses = {half_life: margin_loss(margin, y, weight=weight) for half_life, margin in margins.items()}
     best = min((loss.mean(), -half_life) for half_life, loss in losses.items() if half_life is not None)
     return -best[1] if is_sure(losses[None] - losses[-best[1]], block) else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from propensity.reporting.settings import toml_value
+
 if TYPE_CHECKING:
     from propensity.quality import Flaw
     from propensity.training import Audit
@@ -28,21 +30,24 @@ def leak_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     >>> leak_lines([told])[0]
     "Left out   'calls': its name says so; with it AUC 0.95, without 0.80"
     """
-    lines = []
-    for verdict, title in (("QUARANTINE", "Left out"), ("REVIEW", "Look at")):
-        for entry in entries:
-            if entry["verdict"] == verdict:
-                price = entry["price"]
-                worth = f"; with it AUC {price['auc_with']:.2f}, without {price['auc_without']:.2f}" if price else ""
-                lines.append(f"{title:11}{entry['column'][:60]!r}: {entry['evidence']}{worth}")
-    first = {entry["verdict"]: entry["column"][:60] for entry in reversed(entries)}
-    if "QUARANTINE" in first:
-        line = f'"{first["QUARANTINE"]}" = "static"'
-        lines.append(f"           Known before the outcome all the same? Under [availability]: {line}")
-    if "REVIEW" in first:
-        line = f'"{first["REVIEW"]}" = "outcome"'
-        lines.append(f"           Used. Not known before the outcome? Under [availability]: {line}")
-    return lines
+    from propensity.leakage import Price  # imported here: `init` words no leak and needs no learner
+
+    lines, ways = [], []
+    for verdict, title, otherwise, availability in (
+        ("QUARANTINE", "Left out", "Known before the outcome all the same?", "static"),
+        ("REVIEW", "Look at", "Used. Not known before the outcome?", "outcome"),
+    ):
+        found = [entry for entry in entries if entry["verdict"] == verdict]
+        for entry in found:
+            price = entry["price"] and Price(
+                with_auc=entry["price"]["auc_with"], without_auc=entry["price"]["auc_without"]
+            )
+            worth = f"; {price.sentence}" if price else ""
+            lines.append(f"{title:11}{entry['column'][:60]!r}: {entry['evidence']}{worth}")
+        if found:
+            line = f"{toml_value(found[0]['column'])} = {toml_value(availability)}"
+            ways.append(f"           {otherwise} Under [availability]: {line}")
+    return lines + ways
 
 
 def flaw_lines(flaws: Sequence[Flaw], *, most: int = MAX_FLAWS) -> list[str]:

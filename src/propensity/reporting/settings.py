@@ -67,12 +67,15 @@ def config_text(
 def _data(project: Project, sources: Mapping[str, tuple[str, str]], missing_words: Sequence[str]) -> list[str]:
     lines = ["[data]"]
     for table, (path, query) in sources.items():
-        value = f"{{path = {_toml(path)}, query = {_toml(query)}}}" if query else _toml(path)
+        value = f"{{path = {toml_value(path)}, query = {toml_value(query)}}}" if query else toml_value(path)
         lines.append(f"{table} = {value}")
     # "*" stands for every column, so a column of that name has no words of its own.
     sentinels = {g.column: [int(n) for n in g.missing] for g in project.guesses if g.missing and g.column != "*"}
     missing = ", ".join(
-        [f'"*" = {_toml([*missing_words])}', *(f"{_toml(name)} = {_toml(words)}" for name, words in sentinels.items())]
+        [
+            f'"*" = {toml_value([*missing_words])}',
+            *(f"{toml_value(name)} = {toml_value(words)}" for name, words in sentinels.items()),
+        ]
     )
     if project.has_tables:
         lines.append('timezone = "UTC"  # of stamps that name none')
@@ -86,13 +89,13 @@ def _columns(project: Project, *, is_ordered: bool) -> list[str]:
         by_role.setdefault(guess.role, []).append(guess)
     lines = ["[columns]"]
     for role in ("id", "group", "target"):
-        lines += [f"{role} = {_toml(guess.column)}  # {guess.reason}" for guess in by_role.get(role, [])]
+        lines += [f"{role} = {toml_value(guess.column)}  # {guess.reason}" for guess in by_role.get(role, [])]
     if project.positive is not None:
-        lines.append(f"positive = {_toml(project.positive)}  # this value means converted")
+        lines.append(f"positive = {toml_value(project.positive)}  # this value means converted")
     newer = "a lead is looked at from then on" if project.has_tables else "newer leads test what older ones taught"
-    lines += [f"date = {_toml(guess.column)}  # {guess.reason}; {newer}" for guess in by_role.get("date", [])]
+    lines += [f"date = {toml_value(guess.column)}  # {guess.reason}; {newer}" for guess in by_role.get("date", [])]
     for role in ("converted_at", "closed_lost_at"):
-        lines += [f"{role} = {_toml(guess.column)}  # {guess.reason}" for guess in by_role.get(role, [])]
+        lines += [f"{role} = {toml_value(guess.column)}  # {guess.reason}" for guess in by_role.get(role, [])]
     if is_ordered:
         lines.append("ordered = true  # row order is time order")
     aside = by_role.get("outcome", [])
@@ -101,11 +104,11 @@ def _columns(project: Project, *, is_ordered: bool) -> list[str]:
     lines += _column_list("ignore", by_role.get("ignore", []))
     counts = [guess.column for guess in project.guesses if guess.is_count and guess.role in {"fit", "behaviour"}]
     if counts:
-        lines.append(f"count = {_toml(counts)}  # never negative; a negative value is an error")
+        lines.append(f"count = {toml_value(counts)}  # never negative; a negative value is an error")
     lines += _beside(project)
     if aside:
         lines += ["", '[availability]  # "outcome" sets a column aside; "static" restores it']
-        lines += [f'{_toml(guess.column)} = "outcome"  # {guess.reason}' for guess in aside]
+        lines += [f'{toml_value(guess.column)} = "outcome"  # {guess.reason}' for guess in aside]
     return lines
 
 
@@ -188,7 +191,7 @@ def _rules(project: Project) -> list[str]:
         'behaviour = {family = "behaviour", min = -50, max = 60}}  # a group\'s points stay within',
     ]
     for rule in project.rules:
-        lines += ["", "[[rules.points]]", *(f"{key} = {_toml(value)}" for key, value in rule.items())]
+        lines += ["", "[[rules.points]]", *(f"{key} = {toml_value(value)}" for key, value in rule.items())]
     return lines
 
 
@@ -201,7 +204,7 @@ def _column_list(role: str, members: Sequence[Guess]) -> list[str]:
         notes.append("sensitive: near a protected trait, watch it" if guess.is_sensitive else "")
         notes.append("set aside below" if guess.role == "outcome" else "")
         comment = "; ".join(note for note in notes if note)
-        lines.append(f"    {_toml(guess.column)},{f'  # {comment}' if comment else ''}")
+        lines.append(f"    {toml_value(guess.column)},{f'  # {comment}' if comment else ''}")
     return [*lines, "]"]
 
 
@@ -213,16 +216,16 @@ def _table(values: Mapping[str, object]) -> str:
     >>> print(_table({"id": "Lead", "a b": ["x"]}))
     {id = "Lead", "a b" = ["x"]}
     """
-    plain = {key: key if key.isascii() and key.replace("_", "a").isalnum() else _toml(key) for key in values}
-    return "{" + ", ".join(f"{plain[key]} = {_toml(value)}" for key, value in values.items()) + "}"
+    plain = {key: key if key.isascii() and key.replace("_", "a").isalnum() else toml_value(key) for key in values}
+    return "{" + ", ".join(f"{plain[key]} = {toml_value(value)}" for key, value in values.items()) + "}"
 
 
-def _toml(value: object) -> str:
+def toml_value(value: object) -> str:
     r"""Write a value as TOML: JSON's strings, numbers and lists are TOML's too, but for the delete character.
 
     Examples
     --------
-    >>> print(_toml('a "b"'), _toml([1, 2.5, True]))
+    >>> print(toml_value('a "b"'), toml_value([1, 2.5, True]))
     "a \"b\"" [1, 2.5, true]
     """
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

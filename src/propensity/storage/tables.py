@@ -66,10 +66,10 @@ def read_leads(path: Path, *, categories: Collection[str] = ()) -> Tables:
         The file is absent, empty, no table, or its rows do not agree on their columns.
     """
     try:
-        if path.is_dir():
+        is_folder = path.is_dir()
+        if is_folder:
             _check_parts(path)
-            return Tables(leads=_read_parquet(path, categories), source=path.name)
-        if _starts_with(path, b"PAR1"):  # as large as it may be, it is not held whole
+        if is_folder or _starts_with(path, b"PAR1"):  # as large as it may be, it is not held whole
             return Tables(leads=_read_parquet(path, categories), source=path.name)
         content = path.read_bytes()
     except FileNotFoundError as error:

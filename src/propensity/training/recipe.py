@@ -162,9 +162,12 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         fit_calibrator(margin[seen], y[seen], of_row[seen], is_time=blocks.is_time, weight=weight[seen])
         for seen in (before, is_judged)
     )
+    # Margins that ranked the wrong way round before the last block are not set right by it.
+    calibrator = calibrator if earlier.slope > 0 else earlier
+    proposed, shipped = earlier.probability(margin), calibrator.probability(margin)
     bands = fit_bands(
-        earlier.probability(margin[before]),
-        earlier.probability(margin[newest]),
+        proposed[before],
+        proposed[newest],
         y[newest],
         agreement=config.agreement,
         base_rate=float(np.average(y, weights=weight)),
@@ -172,10 +175,8 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         n_positive=round(float((weight * y).sum())),
         leads=None if examples.weight is None else examples.groups[newest],
     )
-    # Margins that ranked the wrong way round before the last block are not set right by it.
-    calibrator = calibrator if earlier.slope > 0 else earlier
     # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
-    bands = bands.moved(earlier.probability(margin[is_judged]), calibrator.probability(margin[is_judged]))
+    bands = bands.moved(proposed[is_judged], shipped[is_judged])
     encoder = fit_encoder(examples.read, prepared.schema)
     matrix = encoder.encode(examples.read)
     blend = fit_blend(
