@@ -236,7 +236,7 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         msg = "encoder and schema name other columns"
         raise ValueError(msg)
     recipe = Recipe(**_from_json(files["blend.json"]))
-    names = [name for name, _ in recipe.named()]
+    names = [name for name, _ in recipe.weights()]
     if not {*names} <= {LINEAR, *KINDS} or not all(share <= 1 for _, share in recipe.named()):
         msg = "the blend names learners or shares that there are none of"
         raise ValueError(msg)

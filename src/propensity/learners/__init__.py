@@ -11,7 +11,7 @@ from propensity.learners.blend import (
     fit_blend,
     kinds_for,
 )
-from propensity.learners.forest import KINDS, Forest, check_forest_text, fit_forest
+from propensity.learners.forest import KINDS, ON_LINEAR, Forest, check_forest_text, fit_forest
 from propensity.learners.linear import LinearModel, fit_linear
 from propensity.learners.recency import HALF_LIVES, choose_half_life, recency_weights
 
@@ -19,6 +19,7 @@ __all__ = [
     "HALF_LIVES",
     "KINDS",
     "LINEAR",
+    "ON_LINEAR",
     "Blend",
     "Candidate",
     "Forest",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from propensity.learners.forest import KINDS, Forest, fit_forest
+from propensity.learners.forest import ON_LINEAR, Forest, fit_forest
 from propensity.learners.linear import LinearModel, fit_linear
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ TREE_COUNTS = (100, 200, 300)
 STRENGTH = 0.1
 # Votes that are not earned: half for the linear model, half for the forests together. Shares chosen by loss alone
 # follow the blocks they were chosen on too far.
-EVEN_VOTES = 10
-EARNED_VOTES = 20
-
-# With fewer conversions, what differs between kinds of forest is noise: only the steadiest is raced.
+EVEN_VOTES = 15
+EARNED_VOTES = 15
+# Kinds of forest that are raced. With fewer conversions, what differs between them is noise: only the steadiest runs.
+RACED = ("small", "extra", ON_LINEAR)
+STEADIEST = "shallow"
 MIN_POSITIVES_RACE = 200
 
 # A learner and its number of trees; 0 for the linear model.
@@ -37,7 +38,8 @@ class Recipe:
     Parameters
     ----------
     shares : mapping of learner to float in [0, 1]
-        ``"linear"`` or a kind of forest; they sum to 1. Without a share a learner is not trained.
+        ``"linear"`` or a kind of forest; they sum to 1. Without a share a learner is not trained. The share of
+        ``"on_linear"`` is of the linear model with that forest on top.
     n_trees : mapping of kind of forest to int
     half_life : float in (0, 1] or None
         After so great a share of the rows a row counts half; None: all alike.
@@ -56,8 +58,23 @@ class Recipe:
         """Give the learners that have a share, in the one order in which they are added up."""
         return [(name, self.shares[name]) for name in sorted(self.shares) if self.shares[name] > 0]
 
+    def weights(self) -> list[tuple[str, float]]:
+        """Give what each learner's own margin is multiplied by, in the one order in which they are added up.
+
+        The linear model counts wherever a forest stands on it, so weights can sum to more than 1.
+
+        Examples
+        --------
+        >>> Recipe(shares={"on_linear": 0.25, "linear": 0.75}, n_trees={"on_linear": 100}).weights()
+        [('linear', 1.0), ('on_linear', 0.25)]
+        """
+        of = dict(self.named())
+        if ON_LINEAR in of:
+            of[LINEAR] = of.get(LINEAR, 0.0) + of[ON_LINEAR]
+        return sorted(of.items())
+
     def margin(self, margins: Mapping[Candidate, np.ndarray]) -> np.ndarray:
-        """Blend the candidates' margins by their shares."""
+        """Blend the candidates' margins, as `candidate_margins` gives them, by their shares."""
         parts = [share * margins[name, self.n_trees.get(name, 0)] for name, share in self.named()]
         return np.asarray(np.sum(parts, axis=0))
 
@@ -72,7 +89,7 @@ class Blend:
     forests : mapping of kind to Forest
         Those with a share.
     linear : LinearModel or None
-        None where it has no share.
+        None where it has no share and no forest stands on it.
     """
 
     recipe: Recipe
@@ -80,16 +97,16 @@ class Blend:
     linear: LinearModel | None
 
     def _learners(self) -> Iterator[tuple[float, Forest | LinearModel]]:
-        for name, share in self.recipe.named():
+        for name, weight in self.recipe.weights():
             learner = self.linear if name == LINEAR else self.forests[name]
             if learner is not None:
-                yield share, learner
+                yield weight, learner
 
     def margin(self, matrix: np.ndarray) -> np.ndarray:
         """Give each row's margin in log-odds, shape (n_leads,)."""
         total = np.zeros(len(matrix))
-        for share, learner in self._learners():
-            total += share * learner.margin(matrix)
+        for weight, learner in self._learners():
+            total += weight * learner.margin(matrix)
         return total
 
     def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
@@ -102,10 +119,10 @@ class Blend:
             base + contributions sum to the margin.
         """
         total, base = np.zeros(matrix.shape), 0.0
-        for share, learner in self._learners():
+        for weight, learner in self._learners():
             parts, start = learner.contributions(matrix)
-            total += share * parts
-            base += share * start
+            total += weight * parts
+            base += weight * start
         return total, base
 
 
@@ -118,7 +135,7 @@ def candidate_margins(
     max_trees: int,
     max_depth: int,
     seed: int,
-    kinds: Collection[str] = tuple(KINDS),
+    kinds: Collection[str] = RACED,
     weight: np.ndarray | None = None,
 ) -> dict[Candidate, np.ndarray]:
     """Train every candidate on past rows and give its margins of test rows.
@@ -141,11 +158,12 @@ def candidate_margins(
     dict of candidate to array of float, shape (n_test,)
         With one outcome in the past, all are its log-odds after adding one half to each count.
     """
-    counts = sorted({max(1, min(n, max_trees // len(KINDS))) for n in TREE_COUNTS})
+    counts = sorted({max(1, min(n, max_trees // len(kinds))) for n in TREE_COUNTS})
     if len(np.unique(y)) < 2:
         constant = np.full(len(test), np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5)))
         return dict.fromkeys([(LINEAR, 0), *((kind, n) for kind in kinds for n in counts)], constant)
-    margins: dict[Candidate, np.ndarray] = {}
+    linear = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight)
+    margins: dict[Candidate, np.ndarray] = {(LINEAR, 0): linear.margin(test)}
     for kind in kinds:
         forest = fit_forest(
             past,
@@ -156,9 +174,10 @@ def candidate_margins(
             seed=seed,
             kind=kind,
             weight=weight,
+            start=linear.margin(past) if kind == ON_LINEAR else None,
         )
-        margins |= {(kind, n): forest.margin(test, n_trees=n) for n in counts}
-    margins[LINEAR, 0] = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight).margin(test)
+        start = margins[LINEAR, 0] if kind == ON_LINEAR else 0.0
+        margins |= {(kind, n): start + forest.margin(test, n_trees=n) for n in counts}
     return margins
 
 
@@ -168,9 +187,9 @@ def kinds_for(n_positive: float) -> tuple[str, ...]:
     Examples
     --------
     >>> kinds_for(199), kinds_for(200)
-    (('shallow',), ('small', 'shallow', 'extra'))
+    (('shallow',), ('small', 'extra', 'on_linear'))
     """
-    return tuple(KINDS) if n_positive >= MIN_POSITIVES_RACE else ("shallow",)
+    return RACED if n_positive >= MIN_POSITIVES_RACE else (STEADIEST,)
 
 
 def choose_recipe(
@@ -258,7 +277,7 @@ def even_margin(
     """
     if len(np.unique(y)) < 2:
         return np.zeros(len(test))
-    n_trees = max(1, min(TREE_COUNTS[1], max_trees // len(KINDS)))
+    n_trees = max(1, min(TREE_COUNTS[1], max_trees))
     forest = fit_forest(
         past,
         y,
@@ -266,7 +285,7 @@ def even_margin(
         n_trees=n_trees,
         max_depth=max_depth,
         seed=seed,
-        kind="shallow",
+        kind=STEADIEST,
         weight=weight,
     )
     linear = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight)
@@ -284,7 +303,8 @@ def fit_blend(
     weight: np.ndarray | None = None,
 ) -> Blend:
     """Train a recipe on all rows given; learners without a share are not trained."""
-    names = [name for name, _ in recipe.named()]
+    weights = dict(recipe.weights())
+    linear = fit_linear(matrix, y, encoder=encoder, strength=STRENGTH, weight=weight) if LINEAR in weights else None
     forests = {
         kind: fit_forest(
             matrix,
@@ -295,10 +315,9 @@ def fit_blend(
             seed=seed,
             kind=kind,
             weight=weight,
+            start=linear.margin(matrix) if linear is not None and kind == ON_LINEAR else None,
         )
-        for kind in names
+        for kind in weights
         if kind != LINEAR
     }
-    has_linear = LINEAR in names
-    linear = fit_linear(matrix, y, encoder=encoder, strength=STRENGTH, weight=weight) if has_linear else None
     return Blend(recipe=recipe, forests=forests, linear=linear)

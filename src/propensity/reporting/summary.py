@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from propensity.evaluation import CHANCE, HEADERS
-from propensity.learners import LINEAR
+from propensity.learners import LINEAR, ON_LINEAR
 from propensity.reporting.findings import flaw_lines, leak_lines
 from propensity.schema import MQL, SQL
 
@@ -180,7 +180,11 @@ def _learner_lines(run: TrainingRun) -> list[str]:
         return []
     recipe = learned.blend.recipe
     share = recipe.forest_share
-    trees = ", ".join(f"{recipe.n_trees[name]} {name}" for name, _ in recipe.named() if name != LINEAR)
+    trees = ", ".join(
+        f"{recipe.n_trees[name]} {'on top of the regression' if name == ON_LINEAR else name}"
+        for name, _ in recipe.named()
+        if name != LINEAR
+    )
     if share == 0:
         what = "logistic regression alone: boosted trees did not beat it by more than the standard error"
     elif share == 1:
