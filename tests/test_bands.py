@@ -43,6 +43,7 @@ def fit(
     base_rate: float = 0.2,
     leads_per_week: float | None = None,
     n_positive: int = 1000,
+    is_time: bool = False,
 ) -> Bands:
     return fit_bands(
         chosen,
@@ -52,6 +53,7 @@ def fit(
         base_rate=base_rate,
         leads_per_week=leads_per_week,
         n_positive=n_positive,
+        is_time=is_time,
     )
 
 
@@ -125,6 +127,23 @@ def test_shares_are_those_of_all_leads_seen() -> None:
     band = fitted.assign(np.concatenate([chosen, certified]))
     assert fitted.sql_share == pytest.approx((band == "SQL").mean())
     assert fitted.mql_share == pytest.approx((band == "MQL").mean())
+
+
+def test_after_a_shift_of_level_volumes_are_those_of_the_newest_leads() -> None:
+    chosen, _ = world(4000, seed=0)
+    certified, y = world(1000, seed=1, mean=0.0)
+    agreed = AgreementConfig(sql_precision=0.7)
+    fitted, mixed = (fit(chosen, certified, y, agreement=agreed, is_time=is_time) for is_time in (True, False))
+    band = fitted.assign(certified)
+    assert fitted.sql_share == pytest.approx((band == "SQL").mean())
+    assert fitted.mql_share == pytest.approx((band == "MQL").mean())
+    assert fitted.sql_share > 1.5 * mixed.sql_share
+    # So are the top share, where nothing can be certified, and the capacity.
+    top = fit(chosen, certified, y, agreement=AgreementConfig(uncertified_top=0.1), n_positive=100, is_time=True)
+    assert top.sql_share == pytest.approx(0.1, abs=0.002)
+    assert not top.sql_promise.certified
+    full = fit(chosen, certified, y, agreement=CAPACITY, leads_per_week=200.0, is_time=True)
+    assert stats.poisson.cdf(42, 200 * (certified >= full.sql).mean()) >= 0.9
 
 
 def test_a_precision_nobody_reaches_falls_back_to_the_top_share_uncertified() -> None:

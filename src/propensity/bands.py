@@ -63,7 +63,7 @@ class Bands:
     policy : {"promise", "capacity"}
     sql_promise, mql_promise : Promise
     sql_share, mql_share : float
-        Expected share of leads in each band.
+        Expected share of leads in each band: that of the newest leads where rows have a time.
     leads_per_week : float or None
         Newest weekly volume, where the data has dates.
     """
@@ -149,6 +149,7 @@ def fit_bands(
     base_rate: float,
     leads_per_week: float | None,
     n_positive: int,
+    is_time: bool = False,
     leads: np.ndarray | None = None,
 ) -> Bands:
     """Turn an agreement into thresholds.
@@ -173,6 +174,9 @@ def fit_bands(
         Newest weekly volume.
     n_positive : int
         Conversions in training; below 200 nothing is certified.
+    is_time : bool
+        Whether the certification leads are the newest. Volumes, which need no outcomes, are then counted on them alone:
+        where the level moved, older leads tell the volume of a world that is gone.
     leads : array of int or None, shape (n_certified,)
         Whose each certification row is, rows in time order; a lead is then tested once a threshold, by its first
         row that reaches it, else by its first. None: a row a lead.
@@ -191,12 +195,12 @@ def fit_bands(
     rate = agreement.sql_precision or default_precision(base_rate)
     grid = np.unique(np.quantile(chosen, 1 - _SHARES, method="higher"))[::-1]
     enough = n_positive >= MIN_POSITIVES_CERTIFIED
-    everyone = np.concatenate([chosen, certified])
+    counted = certified if is_time else np.concatenate([chosen, certified])
     if agreement.policy == "capacity":
-        sql = _capacity_threshold(everyone, agreement, leads_per_week)
+        sql = _capacity_threshold(counted, agreement, leads_per_week)
         sql_certified = enough and _precision_bound(*_once(certified, y, leads, sql), sql, delta) >= rate
     else:
-        top = _top_threshold(chosen, agreement.uncertified_top)
+        top = _top_threshold(counted, agreement.uncertified_top)
         candidates = _promising(grid, chosen, len(certified), rate=rate) or [top]
         passed = _passing(candidates, certified, y, leads, rate=rate, delta=delta) if enough else []
         sql, sql_certified = (passed[-1], True) if passed else (top, False)
@@ -225,8 +229,8 @@ def fit_bands(
             n_leads=n_all,
             n_converted=n_found,
         ),
-        sql_share=float((everyone >= sql).mean()),
-        mql_share=float(((everyone >= mql) & (everyone < sql)).mean()),
+        sql_share=float((counted >= sql).mean()),
+        mql_share=float(((counted >= mql) & (counted < sql)).mean()),
         leads_per_week=leads_per_week,
     )
 

@@ -221,7 +221,7 @@ def test_too_few_conversions_are_said_without_figures(run_without_model: Trainin
     ("is_certified", "stand"),
     [
         (True, "certified (observed 35.0%, at least 31.0%)"),
-        (False, "NOT CERTIFIED (observed 35.0% on 6 leads)"),
+        (False, "NOT CERTIFIED (observed 35.0% on {n_leads} leads)"),
     ],
 )
 def test_a_band_says_its_volume_its_promise_and_what_it_held(
@@ -233,12 +233,24 @@ def test_a_band_says_its_volume_its_promise_and_what_it_held(
     head, threshold, promise, held, *mql = band_lines(learned.bands, run.evaluation)
     assert head == "Bands"
     assert threshold == f"  SQL      probability >= {learned.bands.sql:.4f}: {volume}"
-    assert promise.strip() == f"promise: 30% convert - {stand}"
+    assert promise.strip() == f"promise: 30% convert - {stand.format(n_leads=learned.bands.sql_promise.n_leads)}"
     tested = run.evaluation.bands().iloc[0]
     assert held.strip().startswith(
         f"test leads, at the threshold set before them: {tested['leads']} leads, converted {tested['rate']:.1%}"
     )
     assert mql[0].startswith("  MQL      probability >= ")
+
+
+@pytest.mark.parametrize("is_off", [True, False])
+def test_bands_say_where_probabilities_were_off_on_the_test_leads(run: TrainingRun, is_off: bool) -> None:
+    learned, evaluation = run.model.learned, run.evaluation
+    assert learned is not None
+    assert evaluation is not None
+    oe = Interval(value=2.0, low=1.8, high=2.2) if is_off else Interval(value=1.0, low=0.9, high=1.1)
+    calibration = replace(evaluation.headline.calibration, oe=oe, consistency_p=0.001 if is_off else 0.5)
+    judged = replace(evaluation, headline=replace(evaluation.headline, calibration=calibration))
+    assert judged.is_calibrated is not is_off
+    assert ("The probabilities were off on the test leads" in band_lines(learned.bands, judged)[-1]) is is_off
 
 
 def test_a_band_that_held_no_test_lead_says_none(run: TrainingRun) -> None:

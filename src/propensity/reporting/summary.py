@@ -229,6 +229,8 @@ def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> 
             f"           promise: {promise.rate:.0%} {verb} - {stand}",
             f"           test {unit}, at the threshold set before them: {tested['leads']:,} {unit}, converted {found}",
         ]
+    if not evaluation.is_calibrated:
+        lines.append("           The probabilities were off on the test leads (above): so can rates and volumes be.")
     return lines
 
 

@@ -173,6 +173,7 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         base_rate=float(np.average(y, weights=weight)),
         leads_per_week=prepared.leads_per_week,
         n_positive=round(float((weight * y).sum())),
+        is_time=blocks.is_time,
         leads=None if examples.weight is None else examples.groups[newest],
     )
     # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
