@@ -9,7 +9,9 @@ from propensity.learners.blend import (
     choose_recipe,
     even_margin,
     fit_blend,
+    is_sure,
     kinds_for,
+    margin_loss,
 )
 from propensity.learners.forest import KINDS, ON_LINEAR, Forest, check_forest_text, fit_forest
 from propensity.learners.linear import LinearModel, fit_linear
@@ -33,6 +35,8 @@ __all__ = [
     "fit_blend",
     "fit_forest",
     "fit_linear",
+    "is_sure",
     "kinds_for",
+    "margin_loss",
     "recency_weights",
 ]

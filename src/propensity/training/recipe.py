@@ -27,7 +27,9 @@ from propensity.learners import (
     choose_recipe,
     even_margin,
     fit_blend,
+    is_sure,
     kinds_for,
+    margin_loss,
     recency_weights,
 )
 from propensity.model import Learned, PropensityModel, Verdict, sealed
@@ -38,6 +40,7 @@ from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
 from propensity.training.rows import Examples, Prepared
 from propensity.training.tables import MIN_CUTOFFS_IN_TIME
+from propensity.training.timebound import MIN_TIME_SHARE, time_share
 
 # Fewer conversions (or fewer leads without one) than this teach nothing that rules do not know.
 MIN_POSITIVES = 40
@@ -133,7 +136,10 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     learner, y = config.learner, examples.y
     blocks = out_of_fold_blocks(examples, seed=learner.seed)
     chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
-    half_life = _half_life(chain[:-1], examples, prepared, config) if blocks.is_time else None
+    half_life = None
+    if blocks.is_time and len(chain) > 1:
+        half_life = _half_life(chain[:-1], examples, prepared, config)
+        prepared = _without_passing(chain[:-1], examples, prepared, config, half_life=half_life)
     kinds = kinds_for(float((examples.weights * y).sum()))
     parts: dict[Candidate, np.ndarray] = {}
     is_judged = np.zeros(len(y), dtype=bool)
@@ -229,10 +235,62 @@ def _encoded(split: Split, examples: Examples, prepared: Prepared) -> tuple[Exam
 
 def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, config: Config) -> float | None:
     """Choose how fast older rows lose weight, on the blocks that choose the recipe too."""
-    if not chain:
-        return None
+    rows, block = _judged(chain)
+    margins = _quick_margins(chain, examples, prepared, config, half_lives=(None, *HALF_LIVES))
+    return choose_half_life(margins, examples.y[rows], block=block, weight=examples.weights[rows])
+
+
+def _without_passing(
+    chain: Sequence[Split], examples: Examples, prepared: Prepared, config: Config, *, half_life: float | None
+) -> Prepared:
+    """Leave out the columns that tell the time rather than the lead, where past origins are surely better without."""
+    bound = time_bound(examples, prepared)
+    kept = tuple(column for column in prepared.schema.columns if column.name not in bound)
+    if not bound or not kept:
+        return prepared
+    rows, block = _judged(chain)
+    lasting = replace(prepared, schema=replace(prepared.schema, columns=kept))
+    before, after = (
+        margin_loss(
+            _quick_margins(chain, examples, rows_of, config, half_lives=(half_life,))[half_life],
+            examples.y[rows],
+            weight=examples.weights[rows],
+        )
+        for rows_of in (prepared, lasting)
+    )
+    return lasting if is_sure(before - after, block) else prepared
+
+
+def time_bound(examples: Examples, prepared: Prepared) -> dict[str, float]:
+    """Give the features that tell when a lead came rather than who it is, with how much of the order they explain."""
+    if examples.order is None:
+        return {}
+    matrix = fit_encoder(examples.read, prepared.schema).encode(examples.read)
+    shares = time_share(matrix, examples.order)
+    return {
+        name: float(share) for name, share in zip(prepared.schema.names, shares, strict=True) if share >= MIN_TIME_SHARE
+    }
+
+
+def _judged(chain: Sequence[Split]) -> tuple[np.ndarray, np.ndarray]:
+    """Give the rows that a chain judges, and which link of it does."""
+    return (
+        np.concatenate([split.test for split in chain]),
+        np.repeat(np.arange(len(chain)), [len(split.test) for split in chain]),
+    )
+
+
+def _quick_margins(
+    chain: Sequence[Split],
+    examples: Examples,
+    prepared: Prepared,
+    config: Config,
+    *,
+    half_lives: Sequence[float | None],
+) -> dict[float | None, np.ndarray]:
+    """Give what the cheap blend says of the rows a chain judges, trained with each half-life."""
     learner = config.learner
-    margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in (None, *HALF_LIVES)}
+    margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in half_lives}
     for split in chain:
         past, encoder, matrix, test = _encoded(split, examples, prepared)
         for half_life, parts in margins.items():
@@ -248,13 +306,7 @@ def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, c
                     weight=_aged(past, half_life),
                 )
             )
-    rows = np.concatenate([split.test for split in chain])
-    return choose_half_life(
-        {half_life: np.concatenate(parts) for half_life, parts in margins.items()},
-        examples.y[rows],
-        block=np.repeat(np.arange(len(chain)), [len(split.test) for split in chain]),
-        weight=examples.weights[rows],
-    )
+    return {half_life: np.concatenate(parts) for half_life, parts in margins.items()}
 
 
 def _aged(examples: Examples, half_life: float | None) -> np.ndarray | None:
@@ -396,14 +448,18 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
             random = predict_split(fifth, prepared, config, is_time=False)
     evaluation = evaluate(parts, kind="time" if is_time else "folds", random=random, seed=seed)
     tell("training on all rows", 1 - 1 / steps)
+    bound = time_bound(examples, prepared)
     learned = learn(examples, prepared, config)
+    # What past origins did better without is no feature of the model.
+    schema = prepared.schema
+    schema = replace(schema, columns=tuple(c for c in schema.columns if c.name in {*learned.encoder.names}))
     verdict: Verdict = "skill" if evaluation.ranking_gain_low > 0 and learned.calibrator.slope > 0 else "no_skill"
     matrix = learned.encoder.encode(examples.read)
     contributions, _ = learned.blend.contributions(matrix)
     nurture = learned.bands.assign(learned.probability(examples.read)) == NURTURE
-    reference = fit_reference(contributions, examples.read, prepared.schema, is_nurture=nurture)
+    reference = fit_reference(contributions, examples.read[[*schema.names]], schema, is_nurture=nurture)
     model = PropensityModel(
-        schema=prepared.schema,
+        schema=schema,
         rules=prepared.rules,
         verdict=verdict,
         learned=learned,
@@ -421,7 +477,8 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
         flaws=audit.flaws,
         data=_data(prepared),
         warnings=(
-            *_too_good(evaluation, contributions, prepared.schema.names),
+            *_too_good(evaluation, contributions, schema.names),
+            *_passing(bound, kept=schema.names),
             *_warnings(prepared, config, learned, is_time=is_time),
         ),
         sample=matrix[np.unique(np.linspace(0, len(matrix) - 1, SAMPLE_ROWS).astype(int))],
@@ -508,6 +565,18 @@ def _too_good(evaluation: Evaluation, contributions: np.ndarray, names: Sequence
         f"AUC {auc:.3f} is more than leads usually give away. Was {behind} known before the outcome? "
         "If not, ignore it and train again."
     ]
+
+
+def _passing(bound: Mapping[str, float], *, kept: Sequence[str]) -> list[str]:
+    """Name the columns that tell the time, and what became of them."""
+    if not bound:
+        return []
+    named = ", ".join(f"{name!r} ({share:.0%})" for name, share in list(bound.items())[:5])
+    more = f" and {len(bound) - 5} more" if len(bound) > 5 else ""
+    told = f"{named}{more} tell when a lead came more than who it is (in brackets: how much of the order in time)"
+    if {*bound} & {*kept}:
+        return [f"{told}. On past origins the model was not surely better without: they are used; they may not last."]
+    return [f"{told}. On past origins the model was better without: left out."]
 
 
 def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: bool) -> tuple[str, ...]:
