@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ Frames = dict[str, pd.DataFrame]
 EARLIER = "earlier scores\n"
 AS_OF = "2025-12-15"
 TOML = (Path(__file__).parent / "small_world.toml").read_text()
+# Nothing says who converted, so every lead that was there is to be scored.
+OPEN = TOML.replace('outcomes = "outcomes.csv"\n', "")
+# Leads convert again, so those who did once are to be scored too.
+REPEAT = TOML.replace("horizon_days = 30\n", "horizon_days = 30\nrepeat = true\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +97,7 @@ def test_leads_created_after_the_instant_are_unscored_and_no_fault_of_the_file(
     as_of = "2025-06-01T00:00Z"
     is_unborn = (small_world["leads"]["Created"] > as_of).to_list()
     assert 80 < sum(is_unborn) < 160
-    told = scored({}, "--as-of", as_of)
+    told = scored({}, "--as-of", as_of, toml=OPEN)
     assert told.scores is not None
     assert told.scores["Lead"].to_list() == small_world["leads"]["Lead"].to_list()
     assert (told.scores["band"] == "unscored").to_list() == is_unborn
@@ -121,9 +126,133 @@ def test_broken_rows_are_a_share_of_the_leads_that_were_there(scored: Callable[.
     assert n_born < 80
     for n_broken, code in ((n_born // 5, 0), (n_born // 5 + 1, 4)):
         broken = leads.assign(Industry=leads["Industry"].where(leads.index >= n_broken, "x" * 70_000))
-        told = scored({"leads": broken}, "--as-of", as_of)
+        told = scored({"leads": broken}, "--as-of", as_of, toml=OPEN)
         assert told.code == code
     assert f"of {n_born} rows cannot be scored by the model (INVALID_ROW: {n_born // 5 + 1});" in told.err
+
+
+def in_time(frame: pd.DataFrame, column: str) -> pd.Series:
+    return pd.to_datetime(frame[column], utc=True)
+
+
+def converted_before(small_world: Frames, as_of: str) -> list[bool]:
+    """Say of each lead whether it had converted before an instant, from the tables alone."""
+    won = small_world["outcomes"][in_time(small_world["outcomes"], "converted_at") < pd.Timestamp(as_of, tz="UTC")]
+    return small_world["leads"]["Lead"].isin(won["lead_id"]).to_list()
+
+
+def test_leads_that_had_converted_stay_unscored_and_are_no_fault_of_the_file(
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    is_over = converted_before(small_world, AS_OF)
+    assert 40 < sum(is_over) < 100
+    told, all_scored = scored({}, "--as-of", AS_OF), scored({}, "--as-of", AS_OF, toml=OPEN)
+    assert told.scores is not None
+    assert all_scored.scores is not None
+    assert (told.scores["fallback_reason"] == "ALREADY_CONVERTED").to_list() == is_over
+    assert told.scores["Lead"].to_list() == small_world["leads"]["Lead"].to_list()
+    over = told.scores[is_over]
+    assert [{*over[name]} for name in ("band", "scored_by", "probability", "points")] == [
+        {"unscored"},
+        {""},
+        {""},
+        {""},
+    ]
+    others = [not one for one in is_over]
+    pd.testing.assert_frame_equal(told.scores[others], all_scored.scores[others])
+    summary = json.loads(told.out)
+    assert (summary["aside"]["already_converted"], summary["degraded"]) == (sum(is_over), 0)
+    for command, of_them in (("score", "not scored"), ("features", "their rows are empty")):
+        Path("propensity.toml").write_text(TOML)
+        output = {"score": "scores.csv", "features": "rows.parquet"}[command]
+        assert run([command, "--model", str(small_bundle), "--as-of", AS_OF, "-o", output]) == 0
+        said = f"  {sum(is_over)} leads had converted before {AS_OF} (labels.repeat = false): {of_them}\n"
+        assert said in capsys.readouterr().out
+
+
+def test_customers_who_come_back_are_scored(scored: Callable[..., Told]) -> None:
+    again, all_scored = scored({}, "--as-of", AS_OF, toml=REPEAT), scored({}, "--as-of", AS_OF, toml=OPEN)
+    assert again.scores is not None
+    assert all_scored.scores is not None
+    pd.testing.assert_frame_equal(again.scores, all_scored.scores)
+    assert "already_converted" not in json.loads(again.out)["aside"]
+
+
+def test_a_conversion_at_or_after_the_cutoff_changes_nothing(scored: Callable[..., Told]) -> None:
+    won = pd.Timestamp("2025-12-01T12:00:00Z")
+    outcomes = pd.DataFrame({"lead_id": ["L0100"], "converted_at": [won.isoformat()]})
+    second = pd.Timedelta(seconds=1)
+    plain = scored({}, "--as-of", won.isoformat(), toml=OPEN)
+    told = scored({"outcomes": outcomes}, "--as-of", won.isoformat())
+    assert told.scores is not None
+    assert plain.scores is not None
+    pd.testing.assert_frame_equal(told.scores, plain.scores)
+    later = scored({"outcomes": outcomes}, "--as-of", (won + second).isoformat())
+    assert later.scores is not None
+    assert later.scores["Lead"][later.scores["fallback_reason"] == "ALREADY_CONVERTED"].to_list() == ["L0100"]
+    at = [("L0100", at.isoformat()) for at in (won - second, won, won + second)]
+    own = scored({"outcomes": outcomes, "cutoffs": at_cutoffs(*at)}, "--cutoffs", "cutoffs.csv")
+    assert own.scores is not None
+    assert own.scores["scored_by"].to_list() == ["model", "model", ""]
+
+
+def test_a_date_of_conversion_in_the_lead_file_counts_where_there_is_one(
+    scored: Callable[..., Told], small_world: Frames
+) -> None:
+    toml = OPEN.replace('date = "Created"', 'date = "Created"\nconverted_at = "Won on"')
+    won = small_world["leads"].merge(small_world["outcomes"], left_on="Lead", right_on="lead_id", how="left")
+    leads = small_world["leads"].assign(**{"Won on": won["converted_at"]})
+    told = scored({"leads": leads}, "--as-of", AS_OF, toml=toml)
+    assert told.scores is not None
+    is_over = (told.scores["fallback_reason"] == "ALREADY_CONVERTED").to_list()
+    assert is_over == converted_before(small_world, AS_OF)
+    # A file of new leads need not have that column.
+    assert json.loads(scored({}, "--as-of", AS_OF, toml=toml).out)["aside"].keys() == {"created_later"}
+
+
+def test_leads_whose_account_had_converted_stay_unscored(scored: Callable[..., Told]) -> None:
+    toml = TOML.replace('date = "Created"', 'date = "Created"\ngroup = "Account"\noutcome = {group = "Account"}')
+    outcomes = pd.DataFrame({"Account": ["A3"], "converted_at": ["2025-11-01T00:00:00Z"]})
+    told = scored({"outcomes": outcomes}, "--as-of", AS_OF, toml=toml)
+    assert told.scores is not None
+    over = told.scores["Lead"][told.scores["fallback_reason"] == "ALREADY_CONVERTED"]
+    assert over.to_list() == ["L0006", "L0007"]
+
+
+def test_training_and_scoring_call_the_same_leads_converted(scored: Callable[..., Told], small_world: Frames) -> None:
+    """A row that is no example because its lead had converted is no row to score, and the other way round."""
+    from propensity import Tables
+    from propensity.config import parse_config
+    from propensity.training import prepare_tables
+
+    cutoffs = at_cutoffs(
+        *((f"L{i:04d}", f"2025-{month:02d}-01T00:00:00Z") for i in range(160) for month in range(3, 12))
+    )
+    config = parse_config(tomllib.loads(TOML.replace("[columns]", 'cutoffs = "cutoffs.csv"\n[columns]')))
+    tables = {name: small_world[name] for name in ("leads", "events", "outcomes")}
+    dropped = prepare_tables(Tables(cutoffs=cutoffs, **tables), config).dropped  # type: ignore[arg-type]
+    told = scored({"cutoffs": cutoffs}, "--cutoffs", "cutoffs.csv")
+    aside = json.loads(told.out)["aside"]
+    assert aside["already_converted"] == dropped["converted_or_closed_before_cutoff"] > 0
+    assert aside["created_later"] == dropped["cutoff_before_creation"] > 0
+
+
+def test_a_file_of_customers_alone_is_written_without_a_score(scored: Callable[..., Told], small_world: Frames) -> None:
+    customers = small_world["leads"][converted_before(small_world, AS_OF)]
+    told = scored({"leads": customers}, "--as-of", AS_OF, "--strict")
+    assert told.scores is not None
+    assert {*told.scores["fallback_reason"]} == {"ALREADY_CONVERTED"}
+    assert len(told.scores) == len(customers)
+
+
+def test_a_lead_that_had_converted_is_explained_as_such(
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    scored({}, "--as-of", AS_OF)
+    lead = small_world["leads"]["Lead"][converted_before(small_world, AS_OF)].iloc[0]
+    words = ["explain", "leads.csv", "--lead", lead, "--as-of", AS_OF, "--model", str(small_bundle)]
+    assert run(words) == 0
+    assert f"Lead {lead}: unscored (ALREADY_CONVERTED)" in capsys.readouterr().out
 
 
 def test_an_instant_before_every_lead_is_refused(scored: Callable[..., Told], small_world: Frames) -> None:
@@ -286,7 +415,7 @@ GOOD = [(f"L{i:04d}", "2025-12-01T00:00:00Z") for i in range(100, 130)]
 
 def test_rows_of_the_cutoffs_that_cannot_be_scored_stay_and_are_counted(scored: Callable[..., Told]) -> None:
     odd = [("L9999", "2025-12-01T00:00:00Z"), ("L0101", "2020-01-01T00:00:00Z"), ("", "2025-12-01T00:00:00Z")]
-    told = scored({"cutoffs": at_cutoffs(*GOOD, *odd, ("L0102", ""), GOOD[0])}, "--cutoffs", "cutoffs.csv")
+    told = scored({"cutoffs": at_cutoffs(*GOOD, *odd, ("L0102", ""), GOOD[0])}, "--cutoffs", "cutoffs.csv", toml=OPEN)
     assert told.scores is not None
     assert told.scores["Lead"].to_list() == [name for name, _ in [*GOOD, *odd, ("L0102", "")]]
     assert {*told.scores["scored_by"].head(30)} == {"model"}
@@ -297,11 +426,40 @@ def test_rows_of_the_cutoffs_that_cannot_be_scored_stay_and_are_counted(scored: 
     assert told.notes["identical_rows"] == 1
 
 
+def test_every_row_of_the_cutoffs_is_in_the_output_whatever_became_of_it(scored: Callable[..., Told]) -> None:
+    of_one = [("L0101", f"2020-01-0{day}T00:00:00Z") for day in (1, 2, 3)]
+    unknown = [("U1", f"2025-12-0{day}T00:00:00Z") for day in (1, 2)]
+    rows = [*GOOD, *of_one, *unknown]
+    told = scored({"cutoffs": at_cutoffs(*rows)}, "--cutoffs", "cutoffs.csv", toml=OPEN)
+    assert told.scores is not None
+    assert told.scores["Lead"].to_list() == [lead for lead, _ in rows]
+    assert json.loads(told.out)["aside"] == {"created_later": 3, "unknown_lead": 2}
+    assert "identical_rows" not in told.notes
+
+
+def test_rows_of_the_cutoffs_that_nobody_scores_are_told_apart_in_words(
+    scored: Callable[..., Told], small_bundle: Path, capsys: Any
+) -> None:
+    odd = [
+        ("L0101", "2020-01-01T00:00:00Z"),
+        ("U1", "2025-12-01T00:00:00Z"),
+        ("U2", "2025-12-01T00:00:00Z"),
+        ("L0102", ""),
+    ]
+    scored({"cutoffs": at_cutoffs(*GOOD, *odd)}, "--cutoffs", "cutoffs.csv", toml=OPEN)
+    assert run(["score", "--model", str(small_bundle), "--cutoffs", "cutoffs.csv", "-o", "scores.csv"]) == 0
+    said = capsys.readouterr().out
+    assert "  1 leads were created after their cutoff, as of which scores are: not scored\n" in said
+    assert "  2 rows name a lead that the lead file does not hold: not scored\n" in said
+    assert "  1 rows have no cutoff: not scored\n" in said
+    assert re.search("INVALID_ROW|could not be scored", said) is None
+
+
 def test_many_rows_of_the_cutoffs_that_name_no_known_lead_are_a_broken_file(scored: Callable[..., Told]) -> None:
     unknown = [(f"U{i}", "2025-12-01T00:00:00Z") for i in range(9)]
     before = [(f"L{i:04d}", "2020-01-01T00:00:00Z") for i in range(9)]
-    assert scored({"cutoffs": at_cutoffs(*GOOD, *before)}, "--cutoffs", "cutoffs.csv").code == 0
-    told = scored({"cutoffs": at_cutoffs(*GOOD, *before, *unknown)}, "--cutoffs", "cutoffs.csv")
+    assert scored({"cutoffs": at_cutoffs(*GOOD, *before)}, "--cutoffs", "cutoffs.csv", toml=OPEN).code == 0
+    told = scored({"cutoffs": at_cutoffs(*GOOD, *before, *unknown)}, "--cutoffs", "cutoffs.csv", toml=OPEN)
     assert told.code == 4
     assert "23% of 39 rows cannot be scored by the model (INVALID_ROW: 9)" in told.err
 

@@ -27,7 +27,7 @@ from propensity.asof import (
 from propensity.errors import InputError
 from propensity.features.behaviour import behaviour_features
 from propensity.features.fit import derive
-from propensity.features.plan import CUTOFF, EventNames, FeaturePlan, HistoryNames
+from propensity.features.plan import CONVERTED, CREATED_LATER, CUTOFF, NO_CUTOFF, EventNames, FeaturePlan, HistoryNames
 from propensity.schema import Schema, find_column, missing_words, normalise_name, partition, resolve_columns
 
 if TYPE_CHECKING:
@@ -91,19 +91,22 @@ class ScoringRows:
     Parameters
     ----------
     frame : DataFrame, shape (n_rows, n_columns)
-        In the order of the leads, ids as given. A row without an id, and one of a lead that did not exist yet, has
-        neither cutoff nor features.
+        In the order of the leads, ids as given. A row without an id, and one that is set aside, has neither cutoff nor
+        features.
     notes : dict of str to int
         Records of other tables that did not count, by reason.
-    n_unborn : int
-        Leads that were created after the instant they are to be scored as of.
+    aside : array of str or None, shape (n_rows,)
+        Why nobody scores a row, as `plan` has the words; empty where it is to be scored, or has no id. None: no row is.
+    asked : Series of stamps or None, shape (n_rows,)
+        The instant each row is wanted at, also where it has no cutoff; None: one for all.
     warnings: tuple of str
         What a person should look at, although every row was made.
     """
 
     frame: pd.DataFrame
     notes: Mapping[str, int]
-    n_unborn: int = 0
+    aside: np.ndarray | None = None
+    asked: pd.Series | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -327,6 +330,7 @@ def features_as_of(
     field_history: pd.DataFrame | None = None,
     as_of: str = "",
     cutoffs: pd.Series | None = None,
+    converted_at: np.ndarray | None = None,
     also: Sequence[str] = (),
 ) -> ScoringRows:
     """Give the feature rows of leads to be scored, by the very code that made the training rows.
@@ -341,6 +345,9 @@ def features_as_of(
         there (created <= cutoff), while an event must have been known before it.
     cutoffs : Series of stamps or None, shape (n_rows,)
         Each row's own instant instead.
+    converted_at : array of int64 or None, shape (n_rows,)
+        When each lead converted for good: a row of a lead that had by then is no row to score, as it is none to learn
+        from. None: nobody has.
     also : sequence of str
         Columns in which rows of one id must agree.
 
@@ -372,9 +379,14 @@ def features_as_of(
     is_known = (position >= 0) & (cutoff < NEVER)
     # A lead is there from its creation on, that instant with it; one without a date always was.
     is_unborn = is_known & (created > cutoff) & (created < NEVER)
-    there = np.flatnonzero(is_known & ~is_unborn)
-    if is_unborn.any() and not len(there):
+    if is_unborn.any() and (is_unborn | ~is_known).all():
         _refuse_before_all(created[is_unborn], cutoff[is_unborn], has_own=cutoffs is not None)
+    aside = np.full(len(leads), "", dtype=object)
+    aside[keys.notna().to_numpy() & (cutoff == NEVER)] = NO_CUTOFF
+    if converted_at is not None:
+        aside[is_known & (converted_at < cutoff)] = CONVERTED
+    aside[is_unborn] = CREATED_LATER
+    there = np.flatnonzero(is_known & (aside == ""))
     own = leads.iloc[there]
     found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there], given=own)
     place = np.full(len(leads), -1)
@@ -391,7 +403,8 @@ def features_as_of(
     return ScoringRows(
         frame=frame,
         notes={name: n for name, n in notes.items() if n},
-        n_unborn=int(keys[is_unborn].nunique()),
+        aside=aside,
+        asked=cutoffs,
         warnings=_warnings(events, tables, plan),
     )
 
