@@ -312,7 +312,9 @@ def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
 ) -> None:
     """A handful of leads may have done nothing yet; a wrong column looks the same."""
     events = small_world["events"].assign(lead_id="X" + small_world["events"]["lead_id"])
-    told = scored({"events": events}, "--as-of", AS_OF)
+    assert scored({"events": events}, "--as-of", AS_OF).code == 2
+    few = small_world["leads"].head(3)
+    told = scored({"events": events, "leads": few}, "--as-of", AS_OF)
     assert (told.code, told.notes["events_of_unknown_leads"]) == (0, len(events))
     [warning] = json.loads(told.out)["warnings"]
     assert warning.startswith(f"All {len(events)} events are of leads that are not in this file, which are scored as")
@@ -321,12 +323,38 @@ def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
     assert f"  Warning: {warning}\n" in capsys.readouterr().out
 
 
+def test_ids_written_in_two_ways_are_refused_however_few_the_leads(
+    scored: Callable[..., Told], small_world: Frames
+) -> None:
+    events = small_world["events"].assign(lead_id=small_world["events"]["lead_id"].str.lower())
+    told = scored({"events": events, "leads": small_world["leads"].head(3)}, "--as-of", AS_OF)
+    assert told.code == 2
+    assert "among the 3 in column 'Lead' of the leads (columns.id). They match when letter case is ignored" in told.err
+
+
+@pytest.mark.parametrize(("as_of", "is_late"), [("2026-01-01", False), ("2026-03-01", True)])
+def test_a_log_that_ends_long_before_the_instant_is_warned_of(
+    scored: Callable[..., Told], as_of: str, is_late: bool
+) -> None:
+    warnings = json.loads(scored({}, "--as-of", as_of).out)["warnings"]
+    assert len(warnings) == is_late
+    assert all(one.startswith("The newest event is of 2025-12-31, 60 days before 2026-03-01") for one in warnings)
+
+
+def test_a_log_is_late_once_it_is_silent_longer_than_ever(scored: Callable[..., Told], small_world: Frames) -> None:
+    """Take two weeks out of the log: it was silent for so long before."""
+    events = small_world["events"]
+    gap = events[(events["occurred_at"] < "2025-11-01") | (events["occurred_at"] > "2025-11-15")]
+    for frame, as_of, n in ((events, "2026-01-08", 1), (gap, "2026-01-08", 0), (gap, "2026-01-20", 1)):
+        assert len(json.loads(scored({"events": frame}, "--as-of", as_of).out)["warnings"]) == n
+
+
 def test_a_stray_record_does_not_say_as_of_when_to_score(scored: Callable[..., Told], small_world: Frames) -> None:
     odd = {"events": with_rows(small_world["events"], ("L0001", "2031-06-01T00:00:00Z", "visit"))}
     told = scored(odd)
     assert told.code == 2
     assert "1 of 822 records are later than all others (2025-12-31) by 1,977 days or more." in told.err
-    assert "name the instant to score as of: --as-of 2026-10-01T00:00Z." in told.err
+    assert "name the instant to score as of: --as-of 2026-01-01." in told.err
     assert scored(odd, "--as-of", AS_OF).code == 0
 
 
@@ -471,7 +499,7 @@ def test_many_rows_of_the_cutoffs_that_name_no_known_lead_are_a_broken_file(scor
         (b"lead_id,cutoff\n", "Column 'cutoff' of the cutoffs (columns.cutoffs.cutoff) holds no date"),
         (b"lead_id,cutoff\nL0100,\n", "Column 'cutoff' of the cutoffs (columns.cutoffs.cutoff) holds no date"),
         (b"lead_id,at\nL0100,2025-12-01\n", "columns.cutoffs.cutoff names 'cutoff', which the file does not have"),
-        (b"lead_id,cutoff\n7,2025-12-01\n", "No row of the cutoffs has a cutoff of a lead in the lead file."),
+        (b"lead_id,cutoff\n7,2025-12-01\n", "None of the 1 different ids in column 'lead_id' of the cutoffs"),
         (b"lead_id,cutoff\nL0100,2025-12-01T00:00Z\nL0101,2025-12-01T00:00\n", "mixes stamps with and without"),
     ],
 )

@@ -599,8 +599,15 @@ def _rows_to_score(
     options: argparse.Namespace, config: Config | None, model: PropensityModel
 ) -> tuple[ScoringRows, str]:
     """Read what is to be scored, feature rows where the model takes those, and the instant it is as of."""
-    from propensity.features import NO_CUTOFF, UNKNOWN_LEAD, ScoringRows, features_as_of, first_conversions
-    from propensity.scoring import expected_columns, wants_features
+    from propensity.features import (
+        NO_CUTOFF,
+        UNKNOWN_LEAD,
+        ScoringRows,
+        converted_rows,
+        features_as_of,
+        first_conversions,
+    )
+    from propensity.scoring import active_share, expected_columns, wants_features
     from propensity.storage.tables import read_table
 
     as_of = _as_of(options.as_of)
@@ -632,12 +639,15 @@ def _rows_to_score(
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
         at = read_stamps(leads, config.columns.cutoff, key="columns.cutoff", date_is_start=True, **where).at  # type: ignore[arg-type]
     plan = model.plan
+    history, outcomes = (config.data.field_history, config.data.outcomes) if config else (None, None)
+    won = read_table(Path(outcomes.path), query=outcomes.query) if outcomes else None
     if not options.events and not wants_features(leads, model):
         if at is not None and model.schema.cutoff is not None:
             leads = leads.assign(**{model.schema.cutoff: at})
-        return ScoringRows(frame=leads, notes=notes, asked=asked), as_of or _newest_date(leads, model, config)
-    history, outcomes = (config.data.field_history, config.data.outcomes) if config else (None, None)
-    won = read_table(Path(outcomes.path), query=outcomes.query) if outcomes else None
+        has_rows = config is not None and config.has_tables and model.schema.cutoff is not None
+        aside = converted_rows(leads, plan, config, outcomes=won) if config and has_rows else None
+        rows = ScoringRows(frame=leads, notes=notes, asked=asked, aside=aside)
+        return rows, as_of or _newest_date(leads, model, config)
     rows = features_as_of(
         leads,
         plan,
@@ -646,6 +656,7 @@ def _rows_to_score(
         as_of=as_of,
         cutoffs=at,
         converted_at=first_conversions(leads, plan, config, outcomes=won) if config else None,
+        active_share=active_share(model),
         also=expected_columns(model),
     )
     if is_known is not None and rows.aside is not None:
@@ -681,8 +692,9 @@ def _leads_at_cutoffs(
     import numpy as np
     import pandas as pd
 
-    from propensity.asof import join_keys, read_stamps
+    from propensity.asof import check_joined, join_keys, read_stamps
     from propensity.config import CutoffColumns
+    from propensity.features import lead_key
     from propensity.schema import Schema, find_column, normalise_name, partition
     from propensity.scoring import expected_columns
 
@@ -710,7 +722,10 @@ def _leads_at_cutoffs(
     keys = join_keys(leads[own], missing=model.schema.missing)
     first = leads[~keys.duplicated().to_numpy() & keys.notna().to_numpy()].reset_index(drop=True)
     there = pd.Index(join_keys(first[own], missing=model.schema.missing))
-    place = there.get_indexer(pd.Index(join_keys(ids, missing=model.schema.missing)))
+    wanted = join_keys(ids, missing=model.schema.missing)
+    owner = replace(lead_key(model.plan), column=str(own))
+    check_joined(wanted, there, owner, what="cutoffs", column=named, key="columns.cutoffs.id")
+    place = there.get_indexer(pd.Index(wanted))
     rows = first.reindex(place).reset_index(drop=True)
     rows[own] = ids
     if at.where(place >= 0).isna().all():
@@ -823,7 +838,7 @@ def _as_of(text: str) -> str:
         if text:
             dt.datetime.fromisoformat(text)
     except ValueError as error:
-        msg = f"--as-of must be a date or a time such as 2026-10-01 or 2026-10-01T08:00Z, got {text[:40]!r}."
+        msg = f"--as-of must be a date or a time (YYYY-MM-DD or YYYY-MM-DDThh:mmZ), got {text[:40]!r}."
         raise InputError(msg) from error
     return text
 

@@ -292,7 +292,7 @@ def _is_stale(model: PropensityModel, as_of: str) -> bool:
     try:
         wanted = pd.Timestamp(as_of)
     except ValueError as error:
-        msg = f"as_of must be an ISO date or time such as 2026-10-01T08:00Z, got {as_of[:40]!r}."
+        msg = f"as_of must be an ISO date or time such as {data_end}, got {as_of[:40]!r}."
         raise InputError(msg) from error
     wanted = wanted.tz_localize("UTC") if wanted.tzinfo is None else wanted
     return bool(wanted - pd.Timestamp(data_end) > pd.Timedelta(days=most))
@@ -392,6 +392,7 @@ def predict(
             events=events,
             field_history=field_history,
             as_of=as_of,
+            active_share=active_share(model),
             also=expected_columns(model),
         ).frame
     if model is None and rules is None:
@@ -415,6 +416,17 @@ def wants_features(leads: pd.DataFrame, model: PropensityModel) -> bool:
 def expected_columns(model: PropensityModel) -> tuple[str, ...]:
     """Name the columns that the model or its sheet reads."""
     return (*model.schema.names, *(rule.column for rule in model.rules.rules))
+
+
+def active_share(model: PropensityModel) -> float:
+    """Give at least which share of the rows that taught the model were of leads with events; 0 where unknown."""
+    entered = {*map(normalise_name, model.plan.stages)}
+    told = {
+        f"{slot} days since"
+        for slot, types, _ in model.plan.slots
+        if not entered & {*(types or ())} and not (types is None and entered)
+    }
+    return max((column.filled for column in model.schema.columns if column.name in told), default=0.0)
 
 
 def check_degraded(scores: Scores) -> None:

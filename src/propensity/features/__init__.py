@@ -20,11 +20,12 @@ if TYPE_CHECKING:
         features_as_of,
         few_texts,
         key_column,
+        lead_key,
         read_lead_tables,
         reading_plan,
         with_derived,
     )
-    from propensity.features.outcomes import account_of, conversions_of, first_conversions
+    from propensity.features.outcomes import account_of, conversions_of, converted_rows, first_conversions
     from propensity.features.plan import ANY_EVENT, CUTOFF, NO_CUTOFF, UNKNOWN_LEAD, FeaturePlan
 
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "behaviour_features": "behaviour",
     "choose_types": "frame",
     "conversions_of": "outcomes",
+    "converted_rows": "outcomes",
     "derive": "fit",
     "derived_names": "fit",
     "feature_frame": "frame",
@@ -47,6 +49,7 @@ _HOMES = {
     "few_texts": "frame",
     "first_conversions": "outcomes",
     "key_column": "frame",
+    "lead_key": "frame",
     "read_lead_tables": "frame",
     "reading_plan": "frame",
     "with_derived": "frame",
@@ -65,6 +68,7 @@ __all__ = [
     "behaviour_features",
     "choose_types",
     "conversions_of",
+    "converted_rows",
     "derive",
     "derived_names",
     "feature_frame",
@@ -72,6 +76,7 @@ __all__ = [
     "few_texts",
     "first_conversions",
     "key_column",
+    "lead_key",
     "read_lead_tables",
     "reading_plan",
     "with_derived",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from propensity.asof import NEVER, Conversions, join_keys, read_conversions
+from propensity.asof import NEVER, Conversions, join_keys, microseconds, read_conversions
 from propensity.errors import InputError
-from propensity.features.frame import key_column
+from propensity.features.frame import key_column, lead_key
+from propensity.features.plan import CONVERTED, CUTOFF
 from propensity.schema import find_column, missing_words, normalise_name, resolve_columns
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def conversions_of(
-    leads: pd.DataFrame, names: pd.Index, plan: FeaturePlan, config: Config, *, outcomes: pd.DataFrame | None
+    leads: pd.DataFrame,
+    names: pd.Index,
+    plan: FeaturePlan,
+    config: Config,
+    *,
+    outcomes: pd.DataFrame | None,
+    may_miss: bool = False,
 ) -> Conversions:
     """Put together the conversions of the outcome table and of the lead table's own column.
 
@@ -30,6 +37,8 @@ def conversions_of(
     plan : FeaturePlan
     config : Config
     outcomes : DataFrame or None
+    may_miss : bool
+        Whether outcomes may all be of other leads.
 
     Returns
     -------
@@ -49,7 +58,14 @@ def conversions_of(
         keys = pd.Index(pd.factorize(_accounts(leads, config), sort=True)[1]) if own.group else names
         key = key_column(outcomes, plan, id=own.id, group=own.group)
         parts.append(
-            read_conversions(outcomes, key=key, converted_at=own.converted_at, keys=keys, **where)  # type: ignore[arg-type]
+            read_conversions(
+                outcomes,
+                key=key,
+                converted_at=own.converted_at,
+                keys=keys,
+                leads=lead_key(plan, by_group=bool(own.group), may_miss=may_miss),
+                **where,  # type: ignore[arg-type]
+            )
         )
         notes |= parts[0].notes
     if columns.converted_at and columns.outcome.group:
@@ -105,15 +121,36 @@ def first_conversions(
     -------
     array of int64 or None, shape (n_rows,)
         NEVER where there is none. None where leads convert again, or nothing says who converted: a file of new leads
-        need not have that column.
+        need not have the columns that do.
     """
     own = config.columns.converted_at
     if own is not None and normalise_name(own) not in resolve_columns(leads.columns):
         config = config.model_copy(update={"columns": config.columns.model_copy(update={"converted_at": None})})
     if config.labels.repeat or (outcomes is None and config.columns.converted_at is None):
         return None
+    if config.columns.outcome.group and normalise_name(str(config.columns.group)) not in resolve_columns(leads.columns):
+        return None
     column = find_column(leads, str(plan.id), key="columns.id")
     codes, names = pd.factorize(join_keys(leads[column], missing=missing_words(plan.missing, str(column))))
-    won = conversions_of(leads, pd.Index(names), plan, config, outcomes=outcomes)
+    won = conversions_of(leads, pd.Index(names), plan, config, outcomes=outcomes, may_miss=True)
     key = account_of(leads, config) if config.columns.outcome.group else codes
     return np.append(won.first(int(key.max(initial=-1)) + 1), NEVER)[key]
+
+
+def converted_rows(
+    rows: pd.DataFrame, plan: FeaturePlan, config: Config, *, outcomes: pd.DataFrame | None
+) -> np.ndarray | None:
+    """Say which feature rows, read from a file, are of leads that had converted before their cutoff.
+
+    The row of such a lead was left empty: its cutoff is taken for the newest of the others.
+
+    Returns
+    -------
+    array of str or None, shape (n_rows,)
+        Why nobody scores a row; empty where somebody does.
+    """
+    won = first_conversions(rows, plan, config, outcomes=outcomes)
+    if won is None:
+        return None
+    cutoff = pd.to_datetime(rows[find_column(rows, CUTOFF, key="the cutoff column")], utc=True)
+    return np.where(won < microseconds(cutoff.fillna(cutoff.max())), CONVERTED, "").astype(object)

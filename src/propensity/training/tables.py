@@ -12,6 +12,7 @@ from propensity.asof import (
     DAY,
     NEVER,
     Conversions,
+    check_joined,
     check_not_after,
     join_keys,
     microseconds,
@@ -30,6 +31,7 @@ from propensity.features import (
     conversions_of,
     derived_names,
     feature_frame,
+    lead_key,
     read_lead_tables,
     reading_plan,
 )
@@ -290,6 +292,9 @@ def _chosen(frame: pd.DataFrame | None, read: LeadTables, config: Config) -> Cho
     id_name = str(reading_plan(config).id) if own else columns.cutoffs.id
     column = find_column(frame, id_name, key="columns.id" if own else "columns.cutoffs.id")
     keys = join_keys(frame[column], missing=missing_words(config.data.missing, str(column)))
+    if not own:
+        leads = lead_key(reading_plan(config))
+        check_joined(keys, pd.Index(read.names), leads, what="cutoffs", column=column, key="columns.cutoffs.id")
     lead = pd.Index(read.names).get_indexer(pd.Index(keys))
     pairs = pd.DataFrame({"lead": lead, "cutoff": cutoff, "row": np.arange(len(frame))})
     good = pairs[(lead >= 0) & (cutoff < NEVER)]
