@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ Frames = dict[str, pd.DataFrame]
 EARLIER = "earlier scores\n"
 AS_OF = "2025-12-15"
 TOML = (Path(__file__).parent / "small_world.toml").read_text()
+# Nothing says who converted, so every lead that was there is to be scored.
+OPEN = TOML.replace('outcomes = "outcomes.csv"\n', "")
+# Leads convert again, so those who did once are to be scored too.
+REPEAT = TOML.replace("horizon_days = 30\n", "horizon_days = 30\nrepeat = true\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +97,7 @@ def test_leads_created_after_the_instant_are_unscored_and_no_fault_of_the_file(
     as_of = "2025-06-01T00:00Z"
     is_unborn = (small_world["leads"]["Created"] > as_of).to_list()
     assert 80 < sum(is_unborn) < 160
-    told = scored({}, "--as-of", as_of)
+    told = scored({}, "--as-of", as_of, toml=OPEN)
     assert told.scores is not None
     assert told.scores["Lead"].to_list() == small_world["leads"]["Lead"].to_list()
     assert (told.scores["band"] == "unscored").to_list() == is_unborn
@@ -121,9 +126,133 @@ def test_broken_rows_are_a_share_of_the_leads_that_were_there(scored: Callable[.
     assert n_born < 80
     for n_broken, code in ((n_born // 5, 0), (n_born // 5 + 1, 4)):
         broken = leads.assign(Industry=leads["Industry"].where(leads.index >= n_broken, "x" * 70_000))
-        told = scored({"leads": broken}, "--as-of", as_of)
+        told = scored({"leads": broken}, "--as-of", as_of, toml=OPEN)
         assert told.code == code
     assert f"of {n_born} rows cannot be scored by the model (INVALID_ROW: {n_born // 5 + 1});" in told.err
+
+
+def in_time(frame: pd.DataFrame, column: str) -> pd.Series:
+    return pd.to_datetime(frame[column], utc=True)
+
+
+def converted_before(small_world: Frames, as_of: str) -> list[bool]:
+    """Say of each lead whether it had converted before an instant, from the tables alone."""
+    won = small_world["outcomes"][in_time(small_world["outcomes"], "converted_at") < pd.Timestamp(as_of, tz="UTC")]
+    return small_world["leads"]["Lead"].isin(won["lead_id"]).to_list()
+
+
+def test_leads_that_had_converted_stay_unscored_and_are_no_fault_of_the_file(
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    is_over = converted_before(small_world, AS_OF)
+    assert 40 < sum(is_over) < 100
+    told, all_scored = scored({}, "--as-of", AS_OF), scored({}, "--as-of", AS_OF, toml=OPEN)
+    assert told.scores is not None
+    assert all_scored.scores is not None
+    assert (told.scores["fallback_reason"] == "ALREADY_CONVERTED").to_list() == is_over
+    assert told.scores["Lead"].to_list() == small_world["leads"]["Lead"].to_list()
+    over = told.scores[is_over]
+    assert [{*over[name]} for name in ("band", "scored_by", "probability", "points")] == [
+        {"unscored"},
+        {""},
+        {""},
+        {""},
+    ]
+    others = [not one for one in is_over]
+    pd.testing.assert_frame_equal(told.scores[others], all_scored.scores[others])
+    summary = json.loads(told.out)
+    assert (summary["aside"]["already_converted"], summary["degraded"]) == (sum(is_over), 0)
+    for command, of_them in (("score", "not scored"), ("features", "their rows are empty")):
+        Path("propensity.toml").write_text(TOML)
+        output = {"score": "scores.csv", "features": "rows.parquet"}[command]
+        assert run([command, "--model", str(small_bundle), "--as-of", AS_OF, "-o", output]) == 0
+        said = f"  {sum(is_over)} leads had converted before {AS_OF} (labels.repeat = false): {of_them}\n"
+        assert said in capsys.readouterr().out
+
+
+def test_customers_who_come_back_are_scored(scored: Callable[..., Told]) -> None:
+    again, all_scored = scored({}, "--as-of", AS_OF, toml=REPEAT), scored({}, "--as-of", AS_OF, toml=OPEN)
+    assert again.scores is not None
+    assert all_scored.scores is not None
+    pd.testing.assert_frame_equal(again.scores, all_scored.scores)
+    assert "already_converted" not in json.loads(again.out)["aside"]
+
+
+def test_a_conversion_at_or_after_the_cutoff_changes_nothing(scored: Callable[..., Told]) -> None:
+    won = pd.Timestamp("2025-12-01T12:00:00Z")
+    outcomes = pd.DataFrame({"lead_id": ["L0100"], "converted_at": [won.isoformat()]})
+    second = pd.Timedelta(seconds=1)
+    plain = scored({}, "--as-of", won.isoformat(), toml=OPEN)
+    told = scored({"outcomes": outcomes}, "--as-of", won.isoformat())
+    assert told.scores is not None
+    assert plain.scores is not None
+    pd.testing.assert_frame_equal(told.scores, plain.scores)
+    later = scored({"outcomes": outcomes}, "--as-of", (won + second).isoformat())
+    assert later.scores is not None
+    assert later.scores["Lead"][later.scores["fallback_reason"] == "ALREADY_CONVERTED"].to_list() == ["L0100"]
+    at = [("L0100", at.isoformat()) for at in (won - second, won, won + second)]
+    own = scored({"outcomes": outcomes, "cutoffs": at_cutoffs(*at)}, "--cutoffs", "cutoffs.csv")
+    assert own.scores is not None
+    assert own.scores["scored_by"].to_list() == ["model", "model", ""]
+
+
+def test_a_date_of_conversion_in_the_lead_file_counts_where_there_is_one(
+    scored: Callable[..., Told], small_world: Frames
+) -> None:
+    toml = OPEN.replace('date = "Created"', 'date = "Created"\nconverted_at = "Won on"')
+    won = small_world["leads"].merge(small_world["outcomes"], left_on="Lead", right_on="lead_id", how="left")
+    leads = small_world["leads"].assign(**{"Won on": won["converted_at"]})
+    told = scored({"leads": leads}, "--as-of", AS_OF, toml=toml)
+    assert told.scores is not None
+    is_over = (told.scores["fallback_reason"] == "ALREADY_CONVERTED").to_list()
+    assert is_over == converted_before(small_world, AS_OF)
+    # A file of new leads need not have that column.
+    assert json.loads(scored({}, "--as-of", AS_OF, toml=toml).out)["aside"].keys() == {"created_later"}
+
+
+def test_leads_whose_account_had_converted_stay_unscored(scored: Callable[..., Told]) -> None:
+    toml = TOML.replace('date = "Created"', 'date = "Created"\ngroup = "Account"\noutcome = {group = "Account"}')
+    outcomes = pd.DataFrame({"Account": ["A3"], "converted_at": ["2025-11-01T00:00:00Z"]})
+    told = scored({"outcomes": outcomes}, "--as-of", AS_OF, toml=toml)
+    assert told.scores is not None
+    over = told.scores["Lead"][told.scores["fallback_reason"] == "ALREADY_CONVERTED"]
+    assert over.to_list() == ["L0006", "L0007"]
+
+
+def test_training_and_scoring_call_the_same_leads_converted(scored: Callable[..., Told], small_world: Frames) -> None:
+    """A row that is no example because its lead had converted is no row to score, and the other way round."""
+    from propensity import Tables
+    from propensity.config import parse_config
+    from propensity.training import prepare_tables
+
+    cutoffs = at_cutoffs(
+        *((f"L{i:04d}", f"2025-{month:02d}-01T00:00:00Z") for i in range(160) for month in range(3, 12))
+    )
+    config = parse_config(tomllib.loads(TOML.replace("[columns]", 'cutoffs = "cutoffs.csv"\n[columns]')))
+    tables = {name: small_world[name] for name in ("leads", "events", "outcomes")}
+    dropped = prepare_tables(Tables(cutoffs=cutoffs, **tables), config).dropped  # type: ignore[arg-type]
+    told = scored({"cutoffs": cutoffs}, "--cutoffs", "cutoffs.csv")
+    aside = json.loads(told.out)["aside"]
+    assert aside["already_converted"] == dropped["converted_or_closed_before_cutoff"] > 0
+    assert aside["created_later"] == dropped["cutoff_before_creation"] > 0
+
+
+def test_a_file_of_customers_alone_is_written_without_a_score(scored: Callable[..., Told], small_world: Frames) -> None:
+    customers = small_world["leads"][converted_before(small_world, AS_OF)]
+    told = scored({"leads": customers}, "--as-of", AS_OF, "--strict")
+    assert told.scores is not None
+    assert {*told.scores["fallback_reason"]} == {"ALREADY_CONVERTED"}
+    assert len(told.scores) == len(customers)
+
+
+def test_a_lead_that_had_converted_is_explained_as_such(
+    scored: Callable[..., Told], small_bundle: Path, small_world: Frames, capsys: Any
+) -> None:
+    scored({}, "--as-of", AS_OF)
+    lead = small_world["leads"]["Lead"][converted_before(small_world, AS_OF)].iloc[0]
+    words = ["explain", "leads.csv", "--lead", lead, "--as-of", AS_OF, "--model", str(small_bundle)]
+    assert run(words) == 0
+    assert f"Lead {lead}: unscored (ALREADY_CONVERTED)" in capsys.readouterr().out
 
 
 def test_an_instant_before_every_lead_is_refused(scored: Callable[..., Told], small_world: Frames) -> None:
@@ -183,7 +312,9 @@ def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
 ) -> None:
     """A handful of leads may have done nothing yet; a wrong column looks the same."""
     events = small_world["events"].assign(lead_id="X" + small_world["events"]["lead_id"])
-    told = scored({"events": events}, "--as-of", AS_OF)
+    assert scored({"events": events}, "--as-of", AS_OF).code == 2
+    few = small_world["leads"].head(3)
+    told = scored({"events": events, "leads": few}, "--as-of", AS_OF)
     assert (told.code, told.notes["events_of_unknown_leads"]) == (0, len(events))
     [warning] = json.loads(told.out)["warnings"]
     assert warning.startswith(f"All {len(events)} events are of leads that are not in this file, which are scored as")
@@ -192,12 +323,38 @@ def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
     assert f"  Warning: {warning}\n" in capsys.readouterr().out
 
 
+def test_ids_written_in_two_ways_are_refused_however_few_the_leads(
+    scored: Callable[..., Told], small_world: Frames
+) -> None:
+    events = small_world["events"].assign(lead_id=small_world["events"]["lead_id"].str.lower())
+    told = scored({"events": events, "leads": small_world["leads"].head(3)}, "--as-of", AS_OF)
+    assert told.code == 2
+    assert "among the 3 in column 'Lead' of the leads (columns.id). They match when letter case is ignored" in told.err
+
+
+@pytest.mark.parametrize(("as_of", "is_late"), [("2026-01-01", False), ("2026-03-01", True)])
+def test_a_log_that_ends_long_before_the_instant_is_warned_of(
+    scored: Callable[..., Told], as_of: str, is_late: bool
+) -> None:
+    warnings = json.loads(scored({}, "--as-of", as_of).out)["warnings"]
+    assert len(warnings) == is_late
+    assert all(one.startswith("The newest event is of 2025-12-31, 60 days before 2026-03-01") for one in warnings)
+
+
+def test_a_log_is_late_once_it_is_silent_longer_than_ever(scored: Callable[..., Told], small_world: Frames) -> None:
+    """Take two weeks out of the log: it was silent for so long before."""
+    events = small_world["events"]
+    gap = events[(events["occurred_at"] < "2025-11-01") | (events["occurred_at"] > "2025-11-15")]
+    for frame, as_of, n in ((events, "2026-01-08", 1), (gap, "2026-01-08", 0), (gap, "2026-01-20", 1)):
+        assert len(json.loads(scored({"events": frame}, "--as-of", as_of).out)["warnings"]) == n
+
+
 def test_a_stray_record_does_not_say_as_of_when_to_score(scored: Callable[..., Told], small_world: Frames) -> None:
     odd = {"events": with_rows(small_world["events"], ("L0001", "2031-06-01T00:00:00Z", "visit"))}
     told = scored(odd)
     assert told.code == 2
     assert "1 of 822 records are later than all others (2025-12-31) by 1,977 days or more." in told.err
-    assert "name the instant to score as of: --as-of 2026-10-01T00:00Z." in told.err
+    assert "name the instant to score as of: --as-of 2026-01-01." in told.err
     assert scored(odd, "--as-of", AS_OF).code == 0
 
 
@@ -286,7 +443,7 @@ GOOD = [(f"L{i:04d}", "2025-12-01T00:00:00Z") for i in range(100, 130)]
 
 def test_rows_of_the_cutoffs_that_cannot_be_scored_stay_and_are_counted(scored: Callable[..., Told]) -> None:
     odd = [("L9999", "2025-12-01T00:00:00Z"), ("L0101", "2020-01-01T00:00:00Z"), ("", "2025-12-01T00:00:00Z")]
-    told = scored({"cutoffs": at_cutoffs(*GOOD, *odd, ("L0102", ""), GOOD[0])}, "--cutoffs", "cutoffs.csv")
+    told = scored({"cutoffs": at_cutoffs(*GOOD, *odd, ("L0102", ""), GOOD[0])}, "--cutoffs", "cutoffs.csv", toml=OPEN)
     assert told.scores is not None
     assert told.scores["Lead"].to_list() == [name for name, _ in [*GOOD, *odd, ("L0102", "")]]
     assert {*told.scores["scored_by"].head(30)} == {"model"}
@@ -297,11 +454,40 @@ def test_rows_of_the_cutoffs_that_cannot_be_scored_stay_and_are_counted(scored: 
     assert told.notes["identical_rows"] == 1
 
 
+def test_every_row_of_the_cutoffs_is_in_the_output_whatever_became_of_it(scored: Callable[..., Told]) -> None:
+    of_one = [("L0101", f"2020-01-0{day}T00:00:00Z") for day in (1, 2, 3)]
+    unknown = [("U1", f"2025-12-0{day}T00:00:00Z") for day in (1, 2)]
+    rows = [*GOOD, *of_one, *unknown]
+    told = scored({"cutoffs": at_cutoffs(*rows)}, "--cutoffs", "cutoffs.csv", toml=OPEN)
+    assert told.scores is not None
+    assert told.scores["Lead"].to_list() == [lead for lead, _ in rows]
+    assert json.loads(told.out)["aside"] == {"created_later": 3, "unknown_lead": 2}
+    assert "identical_rows" not in told.notes
+
+
+def test_rows_of_the_cutoffs_that_nobody_scores_are_told_apart_in_words(
+    scored: Callable[..., Told], small_bundle: Path, capsys: Any
+) -> None:
+    odd = [
+        ("L0101", "2020-01-01T00:00:00Z"),
+        ("U1", "2025-12-01T00:00:00Z"),
+        ("U2", "2025-12-01T00:00:00Z"),
+        ("L0102", ""),
+    ]
+    scored({"cutoffs": at_cutoffs(*GOOD, *odd)}, "--cutoffs", "cutoffs.csv", toml=OPEN)
+    assert run(["score", "--model", str(small_bundle), "--cutoffs", "cutoffs.csv", "-o", "scores.csv"]) == 0
+    said = capsys.readouterr().out
+    assert "  1 leads were created after their cutoff, as of which scores are: not scored\n" in said
+    assert "  2 rows name a lead that the lead file does not hold: not scored\n" in said
+    assert "  1 rows have no cutoff: not scored\n" in said
+    assert re.search("INVALID_ROW|could not be scored", said) is None
+
+
 def test_many_rows_of_the_cutoffs_that_name_no_known_lead_are_a_broken_file(scored: Callable[..., Told]) -> None:
     unknown = [(f"U{i}", "2025-12-01T00:00:00Z") for i in range(9)]
     before = [(f"L{i:04d}", "2020-01-01T00:00:00Z") for i in range(9)]
-    assert scored({"cutoffs": at_cutoffs(*GOOD, *before)}, "--cutoffs", "cutoffs.csv").code == 0
-    told = scored({"cutoffs": at_cutoffs(*GOOD, *before, *unknown)}, "--cutoffs", "cutoffs.csv")
+    assert scored({"cutoffs": at_cutoffs(*GOOD, *before)}, "--cutoffs", "cutoffs.csv", toml=OPEN).code == 0
+    told = scored({"cutoffs": at_cutoffs(*GOOD, *before, *unknown)}, "--cutoffs", "cutoffs.csv", toml=OPEN)
     assert told.code == 4
     assert "23% of 39 rows cannot be scored by the model (INVALID_ROW: 9)" in told.err
 
@@ -313,7 +499,7 @@ def test_many_rows_of_the_cutoffs_that_name_no_known_lead_are_a_broken_file(scor
         (b"lead_id,cutoff\n", "Column 'cutoff' of the cutoffs (columns.cutoffs.cutoff) holds no date"),
         (b"lead_id,cutoff\nL0100,\n", "Column 'cutoff' of the cutoffs (columns.cutoffs.cutoff) holds no date"),
         (b"lead_id,at\nL0100,2025-12-01\n", "columns.cutoffs.cutoff names 'cutoff', which the file does not have"),
-        (b"lead_id,cutoff\n7,2025-12-01\n", "No row of the cutoffs has a cutoff of a lead in the lead file."),
+        (b"lead_id,cutoff\n7,2025-12-01\n", "None of the 1 different ids in column 'lead_id' of the cutoffs"),
         (b"lead_id,cutoff\nL0100,2025-12-01T00:00Z\nL0101,2025-12-01T00:00\n", "mixes stamps with and without"),
     ],
 )

@@ -15,6 +15,7 @@ from propensity.config import ColumnsConfig, RulesConfig
 from propensity.encoding import CategoryCode, Encoder, NumberCode, fit_encoder
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Reference, fit_reference
+from propensity.features.plan import CONVERTED, CREATED_LATER
 from propensity.learners import Blend, LinearModel, Recipe, fit_blend
 from propensity.learners.linear import CategoryTerm, NumberTerm
 from propensity.model import Learned, PropensityModel, rules_model
@@ -337,6 +338,7 @@ def test_a_summary_counts_bands_who_scored_and_why() -> None:
         "scored_by": {"model": 1, "rules": 1},
         "fallback_reasons": {"INVALID_ROW": 2},
         "degraded": 1,
+        "aside": {},
         "notes": {"negative_counts": 1, "missing_ids": 1, "levels_rare_or_unknown": 1},
         "absent": [],
     }
@@ -376,12 +378,34 @@ def test_rows_without_a_cutoff_are_nobodys_to_score() -> None:
 def test_leads_that_were_not_there_yet_are_no_part_of_the_share() -> None:
     dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"))
     cutoff = pd.Series(pd.Timestamp("2026-01-01", tz="UTC"), index=range(10)).where(np.arange(10) < 5)
-    scores = score(ten_leads(2).assign(cutoff=cutoff), model=dated)
+    blameless = np.array([*[""] * 5, *[CREATED_LATER] * 2, *[CONVERTED] * 3], dtype=object)
+    leads = ten_leads(2).assign(cutoff=cutoff)
     with pytest.raises(DegradedError, match=r"40% of 5 rows .*\(INVALID_ROW: 2\)"):
-        check_degraded(scores, n_unborn=5)
+        check_degraded(score(leads, model=dated, aside=blameless))
     with pytest.raises(DegradedError, match=r"70% of 10 rows .*\(INVALID_ROW: 7\)"):
-        check_degraded(scores)
-    check_degraded(score(ten_leads(1).assign(cutoff=cutoff), model=dated), n_unborn=5)
+        check_degraded(score(leads, model=dated))
+    check_degraded(score(ten_leads(1).assign(cutoff=cutoff), model=dated, aside=blameless))
+
+
+@pytest.mark.parametrize("fallback", ["", "STALE"])
+def test_nobody_scores_a_lead_that_had_converted(fallback: str) -> None:
+    aside = np.array(["", CONVERTED, ""], dtype=object)
+    scores = score(leads(), model=MODEL, aside=aside, fallback_reason=fallback)
+    row = scores.frame.iloc[1]
+    assert (row["band"], row["scored_by"], row["fallback_reason"]) == ("unscored", "", "ALREADY_CONVERTED")
+    assert row[["probability", "points", "certified", "fit_pp", "behaviour_pp"]].isna().all()
+    assert [text for name, text in row.items() if str(name).startswith("reason_") and text] == []
+    assert (scores.n_degraded, scores.n_untimely, scores.summary()["aside"]) == (0, 0, {CONVERTED: 1})
+    others = [0, 2]
+    expected = score(leads(), model=MODEL, fallback_reason=fallback).frame.iloc[others]
+    pd.testing.assert_frame_equal(scores.frame.iloc[others], expected)
+
+
+def test_rows_of_one_lead_that_are_set_aside_are_two_where_their_instants_differ() -> None:
+    dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"))
+    frame = leads().iloc[[0, 0, 0]].assign(cutoff=pd.Series(dtype="datetime64[us, UTC]"))
+    asked = pd.Series(pd.to_datetime(["2026-01-01", "2026-02-01", "2026-02-01"], utc=True))
+    assert len(score(frame, model=dated, asked=asked).frame) == 2
 
 
 def test_a_missing_model_is_no_reason_of_the_rows() -> None:

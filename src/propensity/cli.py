@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from propensity import __version__
 from propensity.errors import BundleError, InputError, OutputError, PromiseError, PropensityError, RegistryError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from propensity.config import Config
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from propensity.model import PropensityModel
     from propensity.registry import Store
     from propensity.roles import Project
+    from propensity.scoring import Scores
     from propensity.training import TrainingRun
 
 DEFAULT_CONFIG = "propensity.toml"
@@ -30,6 +33,13 @@ DEFAULT_CONFIG = "propensity.toml"
 MAX_SHOWN = 15
 # Counts that are nobody's fault, in words.
 NOTES = {"events_of_unknown_leads": "{:,} events are of leads that are not in this file; passed over"}
+# Why nobody scores a row, in words.
+ASIDE = {
+    "created_later": "leads were created after {cutoff}, as of which scores are",
+    "already_converted": "leads had converted before {cutoff} (labels.repeat = false)",
+    "unknown_lead": "rows name a lead that the lead file does not hold",
+    "no_cutoff": "rows have no cutoff",
+}
 
 DESCRIPTION = """\
 Learn from past leads which new ones will buy.
@@ -435,7 +445,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_score(options: argparse.Namespace) -> None:
     """Score a file and write the scores."""
-    from propensity.scoring import check_degraded, score
+    from propensity.scoring import BLAMELESS, check_degraded, score
     from propensity.storage.scores import check_output, write_scores
     from propensity.storage.writing import holding
 
@@ -452,9 +462,11 @@ def run_score(options: argparse.Namespace) -> None:
             as_of=as_of,
             n_reasons=options.reasons,
             fallback_reason=fallback,
+            aside=rows.aside,
+            asked=rows.asked,
         )
         if not options.allow_degraded:
-            check_degraded(scores, n_unborn=rows.n_unborn)
+            check_degraded(scores)
         write_scores(scores.frame, output)
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
@@ -462,8 +474,8 @@ def run_score(options: argparse.Namespace) -> None:
         told = {"output": str(output), "model_version": model.version, "why_rules": why, "warnings": [*rows.warnings]}
         print(json.dumps({**summary, **told}))
     else:
-        _print_scores(summary, output, why, rows=rows, as_of=as_of)
-    if options.strict and not summary["scored_by"].get("model"):
+        _print_scores(scores, summary, output, why, warnings=rows.warnings, as_of=as_of)
+    if options.strict and {*scores.reasons(without=BLAMELESS)} and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
         raise PromiseError(msg)
@@ -491,7 +503,8 @@ def run_explain(options: argparse.Namespace) -> None:
         raise InputError(msg)
     row = found[0]
     lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
-    shown = score(lead, model=model, as_of=as_of, fallback_reason=fallback).frame.iloc[0]
+    aside = None if read.aside is None else read.aside[judged.rows.position[[row]]]
+    shown = score(lead, model=model, as_of=as_of, fallback_reason=fallback, aside=aside).frame.iloc[0]
     parts: list[dict[str, Any]] = []
     explanation = judged.explanation if shown["scored_by"] == "model" else None
     if explanation is not None and model.reference is not None:
@@ -564,8 +577,9 @@ def run_features(options: argparse.Namespace) -> None:
         frame = rows.frame[[name for name in rows.frame.columns if normalise_name(name) in wanted]]
         write_rows(frame, output)
     print(f"{len(frame):,} rows of {len(model.schema.names)} features{f', as of {as_of}' if as_of else ''}")
-    if rows.n_unborn:
-        print(f"  {_unborn(rows.n_unborn, as_of)}: their rows are empty")
+    if rows.aside is not None:
+        for said in _said_aside(Counter(rows.aside), as_of, result="their rows are empty"):
+            print(f"  {said}")
     _print_notes(rows.notes, rows.warnings)
     print(f"Written: {output}")
 
@@ -585,8 +599,15 @@ def _rows_to_score(
     options: argparse.Namespace, config: Config | None, model: PropensityModel
 ) -> tuple[ScoringRows, str]:
     """Read what is to be scored, feature rows where the model takes those, and the instant it is as of."""
-    from propensity.features import ScoringRows, features_as_of
-    from propensity.scoring import expected_columns, wants_features
+    from propensity.features import (
+        NO_CUTOFF,
+        UNKNOWN_LEAD,
+        ScoringRows,
+        converted_rows,
+        features_as_of,
+        first_conversions,
+    )
+    from propensity.scoring import active_share, expected_columns, wants_features
     from propensity.storage.tables import read_table
 
     as_of = _as_of(options.as_of)
@@ -606,9 +627,10 @@ def _rows_to_score(
     elif cutoffs is None:
         msg = "Name the leads to score: propensity score LEADS -o scores.csv, or the cutoffs to score them at."
         raise InputError(msg)
-    at, notes = None, {}
+    at, asked, notes, is_known = None, None, {}, None
     if cutoffs is not None:
-        leads, at = _leads_at_cutoffs(leads, cutoffs, config, model)
+        leads, asked, is_known = _leads_at_cutoffs(leads, cutoffs, config, model)
+        at = asked.where(is_known)
         notes = {"rows_without_a_cutoff_of_a_known_lead": int(at.isna().sum())} if at.isna().any() else {}
     assert leads is not None  # noqa: S101 - one of the three gave them
     if cutoffs is None and config is not None and config.columns.cutoff and not as_of:
@@ -617,11 +639,15 @@ def _rows_to_score(
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
         at = read_stamps(leads, config.columns.cutoff, key="columns.cutoff", date_is_start=True, **where).at  # type: ignore[arg-type]
     plan = model.plan
+    history, outcomes = (config.data.field_history, config.data.outcomes) if config else (None, None)
+    won = read_table(Path(outcomes.path), query=outcomes.query) if outcomes else None
     if not options.events and not wants_features(leads, model):
         if at is not None and model.schema.cutoff is not None:
             leads = leads.assign(**{model.schema.cutoff: at})
-        return ScoringRows(frame=leads, notes=notes), as_of or _newest_date(leads, model, config)
-    history = config.data.field_history if config else None
+        has_rows = config is not None and config.has_tables and model.schema.cutoff is not None
+        aside = converted_rows(leads, plan, config, outcomes=won) if config and has_rows else None
+        rows = ScoringRows(frame=leads, notes=notes, asked=asked, aside=aside)
+        return rows, as_of or _newest_date(leads, model, config)
     rows = features_as_of(
         leads,
         plan,
@@ -629,9 +655,13 @@ def _rows_to_score(
         field_history=read_table(Path(history.path), query=history.query) if history else None,
         as_of=as_of,
         cutoffs=at,
+        converted_at=first_conversions(leads, plan, config, outcomes=won) if config else None,
+        active_share=active_share(model),
         also=expected_columns(model),
     )
-    return replace(rows, notes={**notes, **rows.notes}), as_of
+    if is_known is not None and rows.aside is not None:
+        rows.aside[~is_known & (rows.aside == NO_CUTOFF)] = UNKNOWN_LEAD
+    return replace(rows, notes={**notes, **rows.notes}, asked=asked), as_of
 
 
 def _events_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> pd.DataFrame | None:
@@ -654,15 +684,17 @@ def _events_to_score(options: argparse.Namespace, config: Config | None, model: 
 
 def _leads_at_cutoffs(
     leads: pd.DataFrame | None, cutoffs: pd.DataFrame, config: Config | None, model: PropensityModel
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Give one row a row of the cutoff file, in its order, with the lead's own columns beside it.
+) -> tuple[pd.DataFrame, pd.Series, np.ndarray]:
+    """Give one row a row of the cutoff file, in its order: the lead's own columns, the cutoff, whether it is known.
 
-    A row of a lead that the lead file does not hold has no cutoff: nothing is known of it at any.
+    Nothing is known of a lead that the lead file does not hold, at any cutoff.
     """
+    import numpy as np
     import pandas as pd
 
-    from propensity.asof import join_keys, read_stamps
+    from propensity.asof import check_joined, join_keys, read_stamps
     from propensity.config import CutoffColumns
+    from propensity.features import lead_key
     from propensity.schema import Schema, find_column, normalise_name, partition
     from propensity.scoring import expected_columns
 
@@ -680,7 +712,7 @@ def _leads_at_cutoffs(
     named = names.id if normalise_name(names.id) in there else lead_id
     ids = cutoffs[find_column(cutoffs, named, key="columns.cutoffs.id")].reset_index(drop=True)
     if leads is None:
-        return pd.DataFrame({lead_id: ids}), at
+        return pd.DataFrame({lead_id: ids}), at, np.ones(len(ids), dtype=bool)
     own = find_column(leads, lead_id, key="columns.id")
     here = {normalise_name(name) for name in leads.columns}
     also = [name for name in expected_columns(model) if normalise_name(name) in here]
@@ -690,17 +722,19 @@ def _leads_at_cutoffs(
     keys = join_keys(leads[own], missing=model.schema.missing)
     first = leads[~keys.duplicated().to_numpy() & keys.notna().to_numpy()].reset_index(drop=True)
     there = pd.Index(join_keys(first[own], missing=model.schema.missing))
-    place = there.get_indexer(pd.Index(join_keys(ids, missing=model.schema.missing)))
+    wanted = join_keys(ids, missing=model.schema.missing)
+    owner = replace(lead_key(model.plan), column=str(own))
+    check_joined(wanted, there, owner, what="cutoffs", column=named, key="columns.cutoffs.id")
+    place = there.get_indexer(pd.Index(wanted))
     rows = first.reindex(place).reset_index(drop=True)
     rows[own] = ids
-    at = at.where(place >= 0)
-    if at.isna().all():
+    if at.where(place >= 0).isna().all():
         msg = (
             "No row of the cutoffs has a cutoff of a lead in the lead file. Check which columns name the lead "
             "(columns.cutoffs.id, columns.id)."
         )
         raise InputError(msg)
-    return rows, at
+    return rows, at, place >= 0
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -804,7 +838,7 @@ def _as_of(text: str) -> str:
         if text:
             dt.datetime.fromisoformat(text)
     except ValueError as error:
-        msg = f"--as-of must be a date or a time such as 2026-10-01 or 2026-10-01T08:00Z, got {text[:40]!r}."
+        msg = f"--as-of must be a date or a time (YYYY-MM-DD or YYYY-MM-DDThh:mmZ), got {text[:40]!r}."
         raise InputError(msg) from error
     return text
 
@@ -868,32 +902,34 @@ def _check_promises(result: TrainingRun) -> None:
         raise PromiseError(msg)
 
 
-def _print_scores(summary: dict[str, Any], output: Path, why: str, *, rows: ScoringRows, as_of: str) -> None:
-    from propensity.scoring import without_unborn
-
-    n_unborn = rows.n_unborn
-    total = summary["rows"] - n_unborn
-    bands = summary["bands"]
-    n_unscored = bands.get("unscored", 0) - n_unborn
+def _print_scores(
+    scores: Scores, summary: dict[str, Any], output: Path, why: str, *, warnings: Sequence[str], as_of: str
+) -> None:
+    bands, aside = summary["bands"], summary["aside"]
+    n_aside = sum(aside.values())
+    total = summary["rows"] - n_aside
+    n_unscored = bands.get("unscored", 0) - n_aside
     print(f"Scored {total:,} leads: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
-    if n_unborn:
-        print(f"  {_unborn(n_unborn, as_of)}, as of which scores are: not scored")
+    for said in _said_aside(aside, as_of, result="not scored"):
+        print(f"  {said}")
     if n_unscored:
         print(f"  {n_unscored:,} could not be scored.")
     if why:
         print(f"  By the rules, not by a model. {why}")
-    for reason, n in without_unborn(summary["fallback_reasons"], n_unborn).items():
+    for reason, n in scores.reasons(without=[*ASIDE]).items():
         print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
     if summary["absent"]:
         print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
-    # Leads that came later were told of above.
-    n_absent = summary["notes"].get("not_there_at_the_cutoff", 0) - n_unborn
-    _print_notes({**summary["notes"], "not_there_at_the_cutoff": n_absent}, rows.warnings)
+    # What these two count was told of above.
+    told = {"not_there_at_the_cutoff", "rows_without_a_cutoff_of_a_known_lead"} if n_aside else set()
+    _print_notes({name: n for name, n in summary["notes"].items() if name not in told}, warnings)
     print(f"Written: {output}")
 
 
-def _unborn(n: int, as_of: str) -> str:
-    return f"{n:,} leads were created after {as_of or 'their cutoff'}"
+def _said_aside(aside: Mapping[str, int], as_of: str, *, result: str) -> list[str]:
+    """Say in words how many rows nobody scores, and why."""
+    cutoff = as_of or "their cutoff"
+    return [f"{aside[why]:,} {words.format(cutoff=cutoff)}: {result}" for why, words in ASIDE.items() if aside.get(why)]
 
 
 def _print_notes(notes: Mapping[str, int], warnings: Sequence[str]) -> None:
@@ -908,7 +944,7 @@ def _print_explanation(answer: dict[str, Any], why: str) -> None:
     print(f"Lead {answer['lead']}: {answer['band']}", end="")
     if answer["probability"] is not None:
         print(f", probability {answer['probability']:.1%}", end="")
-    print(f" (by the {answer['scored_by']})" if answer["scored_by"] else "")
+    print(f" (by the {answer['scored_by']})" if answer["scored_by"] else f" ({answer['fallback_reason']})")
     if why:
         print(f"By the rules: {why}")
     if answer["reference_probability"] is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from propensity.encoding import OTHER
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
 from propensity.features.fit import derive, derived_names
+from propensity.features.plan import CONVERTED, CREATED_LATER
 from propensity.model import PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
 from propensity.schema import (
@@ -30,6 +31,8 @@ N_REASONS = 4
 MAX_REASONS = 20
 # More rows than this share degraded for reasons of the rows is a broken file, not a few odd leads.
 MAX_DEGRADED = 0.2
+# Rows set aside that speak of no fault of the file.
+BLAMELESS = (CREATED_LATER, CONVERTED)
 VERDICT_REASONS = {"no_skill": "NO_SKILL", "rules_only": "TOO_FEW_POSITIVES"}
 SCORE_COLUMNS = (
     "as_of",
@@ -59,7 +62,10 @@ class Scores:
     n_degraded : int
         Rows scored by rules for reasons of the rows.
     n_untimely : int
-        Rows that nobody scores, because they have no cutoff: nothing was known of the lead then.
+        Rows that nobody scores, because they have no cutoff: nothing was known of the lead then. Those set aside
+        through no fault of the file are not among them.
+    aside : array of str, shape (n_rows,)
+        Why nobody scores a row, where that was said of it.
     notes : dict of str to int
         Counts: duplicates, missing ids, unseen levels and the like.
     absent : tuple of str
@@ -69,20 +75,30 @@ class Scores:
     frame: pd.DataFrame
     n_degraded: int
     n_untimely: int
+    aside: np.ndarray
     notes: Mapping[str, int]
     absent: tuple[str, ...]
+
+    def reasons(self, *, without: Sequence[str]) -> dict[str, int]:
+        """Count rows by fallback reason, without those set aside for such reasons."""
+        return _counts(self.frame["fallback_reason"][~np.isin(self.aside, [*without])])
 
     def summary(self) -> dict[str, Any]:
         """Give counts for people and for ``--json``."""
         return {
             "rows": len(self.frame),
-            "bands": {str(k): int(v) for k, v in self.frame["band"].value_counts().items()},
-            "scored_by": {str(k): int(v) for k, v in self.frame["scored_by"].value_counts().items() if k},
-            "fallback_reasons": {str(k): int(v) for k, v in self.frame["fallback_reason"].value_counts().items() if k},
+            "bands": _counts(self.frame["band"]),
+            "scored_by": _counts(self.frame["scored_by"]),
+            "fallback_reasons": _counts(self.frame["fallback_reason"]),
             "degraded": self.n_degraded,
+            "aside": _counts(pd.Series(self.aside)),
             "notes": dict(self.notes),
             "absent": list(self.absent),
         }
+
+
+def _counts(words: pd.Series) -> dict[str, int]:
+    return {str(word): int(n) for word, n in words.value_counts().items() if word}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,20 +131,22 @@ class Answers:
     reasons: list[list[str]]
 
 
-def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
+def judge(leads: pd.DataFrame, model: PropensityModel, *, asked: pd.Series | None = None) -> Judged:
     """Read leads and compute probabilities with their explanation; no rules.
 
     Parameters
     ----------
     leads : DataFrame
     model : PropensityModel
+    asked : Series or None
+        As for `score`.
 
     Returns
     -------
     Judged
     """
     leads = _with_derived(leads, model)
-    rows = partition(leads, model.schema, also=model.rules.columns_beside(model.schema, leads))
+    rows = partition(leads, model.schema, also=model.rules.columns_beside(model.schema, leads), asked=asked)
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
         return Judged(rows=rows, matrix=None, probability=np.full(len(rows.ids), np.nan), explanation=None)
@@ -157,6 +175,8 @@ def score(
     as_of: str = "",
     n_reasons: int = N_REASONS,
     fallback_reason: str = "",
+    aside: np.ndarray | None = None,
+    asked: pd.Series | None = None,
 ) -> Scores:
     """Score leads.
 
@@ -171,6 +191,10 @@ def score(
         Reason columns, 0 to 20: up to `n_reasons` - 1 for and one against.
     fallback_reason : str
         Not empty: the rules answer for every row, for this reason.
+    aside : array of str or None, shape (n_leads,)
+        Why nobody scores a row, as `features.plan` has the words; empty where somebody does.
+    asked : Series of stamps or None, shape (n_leads,)
+        The instant each row is wanted at: rows of one lead that are set aside are two where these differ.
 
     Returns
     -------
@@ -190,8 +214,9 @@ def score(
         )
         raise InputError(msg)
     leads = _with_derived(leads, model)
-    judged = judge(leads, model)
+    judged = judge(leads, model, asked=asked)
     rows = judged.rows
+    why_aside = np.full(len(rows.position), "", dtype=object) if aside is None else aside[rows.position]
     own_as_of = _cutoffs(leads, model, rows)
     if own_as_of is not None and own_as_of.notna().any():
         as_of = str(own_as_of.dropna().max())
@@ -200,7 +225,7 @@ def score(
     reason = _fallback_reasons(rows, model, whole=whole)
     nameless = rows.fault == "NO_ID"
     untimely = np.zeros(len(nameless), dtype=bool) if own_as_of is None else own_as_of.isna().to_numpy() & ~nameless
-    is_nobodys = nameless | untimely
+    is_nobodys = nameless | untimely | (why_aside != "")
     by_rules = (reason != "") & ~is_nobodys
     points = model.rules.score(leads.reset_index(drop=True).iloc[rows.position])
     own = _model_answers(judged, model, n_reasons=n_reasons)
@@ -216,7 +241,8 @@ def score(
     certified[~is_scored] = None
     frame["certified"] = pd.array(certified, dtype="boolean")
     frame["scored_by"] = np.where(is_scored, np.where(by_rules, "rules", "model"), "")
-    frame["fallback_reason"] = np.where(is_nobodys, "INVALID_ROW", reason)
+    why_nobody = np.where(why_aside == CONVERTED, "ALREADY_CONVERTED", "INVALID_ROW")
+    frame["fallback_reason"] = np.where(is_nobodys, why_nobody, reason)
     frame["override"] = ""
     frame["points"] = np.where(is_scored, points.points, np.nan) if model.rules.rules else np.nan
     shown = is_scored & ~by_rules
@@ -234,10 +260,18 @@ def score(
     return Scores(
         frame=frame,
         n_degraded=int(degraded[~is_nobodys].sum()),
-        n_untimely=int(untimely.sum()),
-        notes={**rows.notes, **_other_levels(judged, model)},
+        n_untimely=int((untimely & ~np.isin(why_aside, BLAMELESS)).sum()),
+        aside=why_aside,
+        notes={**_without_converted(rows.notes, aside), **_other_levels(judged, model)},
         absent=rows.absent,
     )
+
+
+def _without_converted(notes: Mapping[str, int], aside: np.ndarray | None) -> dict[str, int]:
+    """Leave leads that had converted out of the count of those that were not there."""
+    n_converted = 0 if aside is None else int((aside == CONVERTED).sum())
+    left = {name: n - n_converted if name == "not_there_at_the_cutoff" else n for name, n in notes.items()}
+    return {name: n for name, n in left.items() if n}
 
 
 def _cutoffs(leads: pd.DataFrame, model: PropensityModel, rows: LeadRows) -> pd.Series | None:
@@ -258,7 +292,7 @@ def _is_stale(model: PropensityModel, as_of: str) -> bool:
     try:
         wanted = pd.Timestamp(as_of)
     except ValueError as error:
-        msg = f"as_of must be an ISO date or time such as 2026-10-01T08:00Z, got {as_of[:40]!r}."
+        msg = f"as_of must be an ISO date or time such as {data_end}, got {as_of[:40]!r}."
         raise InputError(msg) from error
     wanted = wanted.tz_localize("UTC") if wanted.tzinfo is None else wanted
     return bool(wanted - pd.Timestamp(data_end) > pd.Timedelta(days=most))
@@ -358,6 +392,7 @@ def predict(
             events=events,
             field_history=field_history,
             as_of=as_of,
+            active_share=active_share(model),
             also=expected_columns(model),
         ).frame
     if model is None and rules is None:
@@ -383,46 +418,45 @@ def expected_columns(model: PropensityModel) -> tuple[str, ...]:
     return (*model.schema.names, *(rule.column for rule in model.rules.rules))
 
 
-def check_degraded(scores: Scores, *, n_unborn: int = 0) -> None:
+def active_share(model: PropensityModel) -> float:
+    """Give at least which share of the rows that taught the model were of leads with events; 0 where unknown."""
+    entered = {*map(normalise_name, model.plan.stages)}
+    told = {
+        f"{slot} days since"
+        for slot, types, _ in model.plan.slots
+        if not entered & {*(types or ())} and not (types is None and entered)
+    }
+    return max((column.filled for column in model.schema.columns if column.name in told), default=0.0)
+
+
+def check_degraded(scores: Scores) -> None:
     """Refuse a batch too many of whose rows the model could not read.
+
+    Rows of leads that were created later than they are scored as of, or had converted by then, are right as they are,
+    and not counted.
 
     Parameters
     ----------
     scores : Scores
-    n_unborn : int
-        Rows of leads that were created later than they are scored as of: right as they are, and not counted.
 
     Raises
     ------
     DegradedError
         More than 20 % of the other rows were not scored by the model for reasons of the rows.
     """
-    n_rows = len(scores.frame) - n_unborn
-    share = (scores.n_degraded + scores.n_untimely - n_unborn) / max(n_rows, 1)
+    n_rows = int((~np.isin(scores.aside, BLAMELESS)).sum())
+    share = (scores.n_degraded + scores.n_untimely) / max(n_rows, 1)
     if share > MAX_DEGRADED:
-        reasons = without_unborn(scores.summary()["fallback_reasons"], n_unborn)
         absent = (
             f" Columns the file lacks: {', '.join(name[:40] for name in scores.absent[:8])}." if scores.absent else ""
         )
-        counted = ", ".join(f"{name}: {n}" for name, n in reasons.items())
+        counted = ", ".join(f"{name}: {n}" for name, n in scores.reasons(without=BLAMELESS).items())
         msg = (
             f"{share:.0%} of {n_rows} rows cannot be scored by the model ({counted}); "
             f"at most {MAX_DEGRADED:.0%} are allowed.{absent} "
             "Mend the file, or write them scored by the rules with --allow-degraded."
         )
         raise DegradedError(msg)
-
-
-def without_unborn(reasons: Mapping[str, int], n_unborn: int) -> dict[str, int]:
-    """Give counts by fallback reason, without those of leads that were not there yet.
-
-    Examples
-    --------
-    >>> without_unborn({"INVALID_ROW": 3, "STALE": 1}, 3)
-    {'STALE': 1}
-    """
-    left = {name: n - n_unborn if name == "INVALID_ROW" else n for name, n in reasons.items()}
-    return {name: n for name, n in left.items() if n}
 
 
 def _other_levels(judged: Judged, model: PropensityModel) -> dict[str, int]:

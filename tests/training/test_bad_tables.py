@@ -204,6 +204,8 @@ def test_tables_none_of_whose_rows_is_a_leads(
     if table == "leads" and cell:
         change[table]["Industry"] = small_world[table]["Industry"]
         says = "Ids must name one lead each"
+    elif cell:
+        says = f"None of the 1 different ids in column 'lead_id' of the {table} (columns.{table[:-1]}.id) is among"
     assert says in refused(change)
 
 
@@ -694,7 +696,11 @@ def test_odd_cutoffs_are_left_out_and_counted(prepared: Callable[..., Prepared],
 @pytest.mark.parametrize(
     ("column", "cell", "says"),
     [
-        ("lead_id", "L9999", "gives no cutoff of a known lead (cutoffs of unknown leads 320)"),
+        (
+            "lead_id",
+            "L9999",
+            "None of the 1 different ids in column 'lead_id' of the cutoffs (columns.cutoffs.id) is among",
+        ),
         ("cutoff", "", "gives no cutoff of a known lead (cutoffs without time 320)"),
         ("cutoff", "2031-01-01T00:00:00Z", "No lead has a matured outcome: the tables end on 2025-12-31"),
         ("cutoff", "2020-01-01T00:00:00Z", "(cutoff before creation 160)"),
@@ -728,7 +734,7 @@ def test_odd_field_changes_are_counted(prepared: Callable[..., Prepared], histor
     assert (dropped["field_changes_of_unknown_leads"], dropped["field_changes_without_time"]) == (1, 1)
 
 
-@pytest.mark.parametrize(("column", "cell"), [("lead_id", "L9999"), ("field", "Colour"), ("valid_from", "")])
+@pytest.mark.parametrize(("column", "cell"), [("lead_id", ""), ("field", "Colour"), ("valid_from", "")])
 def test_a_history_of_nothing_the_leads_have_is_refused(
     refused: Callable[..., str], history: pd.DataFrame, column: str, cell: str
 ) -> None:

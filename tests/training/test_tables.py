@@ -167,11 +167,11 @@ def test_labels_are_counted_before_they_teach(tables: Tables) -> None:
         ({"outcomes": None}, "Nothing says who converted"),
         (
             {"outcomes": pd.DataFrame({"lead_id": ["zz"], "converted_at": ["2025-05-01T00:00Z"]})},
-            "None of the outcomes",
+            "None of the 1 different ids in column 'lead_id' of the outcomes",
         ),
         (
             {"events": pd.DataFrame({"lead_id": ["zz"], "occurred_at": ["2025-05-01T00:00Z"], "event_type": ["x"]})},
-            "None of the events",
+            "None of the 1 different ids in column 'lead_id' of the events",
         ),
     ],
 )
@@ -230,7 +230,8 @@ max_trees = 20
     first, again = pd.read_csv("scores.csv"), pd.read_csv("again.csv").set_index("Lead")
     assert again.loc[first["Lead"], "probability"].fillna(-1).to_list() == first["probability"].fillna(-1).to_list()
     is_born = tables.leads["Created"] <= "2025-12-01"
-    assert (first["fallback_reason"].isna() == is_born).all()
+    assert ((first["fallback_reason"] != "INVALID_ROW") == is_born).all()
+    assert again["fallback_reason"].to_list() == first["fallback_reason"].to_list()
     assert {*first["as_of"].dropna()} == {"2025-12-01T00:00:00+00:00"}
     pd.DataFrame({"lead_id": ["L0100", "L0100"], "cutoff": ["2025-06-01T00:00Z", "2025-12-01T00:00Z"]}).to_csv(
         "c.csv", index=False
@@ -325,7 +326,12 @@ def test_a_touch_is_scored_by_its_own_values(
     assert run(["features", "-o", "rows.parquet"]) == 0
     rows = pd.read_parquet("rows.parquet")
     assert rows["Mood"].to_list() == twice["Mood"].to_list()
-    assert (rows["cutoff"] == twice["Touched"].dt.floor("us")).all()
+    won = twice["Lead"].map(outcomes.groupby("lead_id")["converted_at"].min())
+    touched = twice["Touched"].dt.floor("us")
+    is_over = pd.to_datetime(won, utc=True) < touched
+    assert 0 < is_over.sum() < len(twice) / 2
+    assert rows["cutoff"].isna().to_list() == is_over.to_list()
+    assert (rows["cutoff"] == touched)[~is_over].all()
 
 
 def test_the_sheet_reads_what_leads_did_where_there_is_no_model(
@@ -349,8 +355,11 @@ def test_the_sheet_reads_what_leads_did_where_there_is_no_model(
     born = tables.leads.set_index("Lead")["Created"] <= at
     asked = (log < at) & (log >= pd.Timestamp(at) - pd.Timedelta(days=90))
     expected = 30.0 * asked.reindex(scores.index, fill_value=False)
+    won = outcomes[pd.to_datetime(outcomes["converted_at"], utc=True) < at]["lead_id"]
+    born &= ~born.index.isin(won)
     pd.testing.assert_series_equal(scores["points"][born], expected[born], check_names=False)
     assert {*scores["fallback_reason"][born]} == {"MODEL_MISSING"}
+    assert {*scores["fallback_reason"][won]} == {"ALREADY_CONVERTED"}
 
 
 def test_two_cutoffs_choose_the_blend_by_the_one_origin_they_hold() -> None:
@@ -407,7 +416,7 @@ def test_events_of_other_leads_teach_nothing_although_stages_do(tables: Tables) 
     events, outcomes = beside(tables)
     leads = tables.leads.assign(Called=tables.leads["Created"] + pd.Timedelta(days=3))
     strange = events.assign(lead_id="X" + events["lead_id"].astype(str))
-    with pytest.raises(InputError, match="None of the events can be used"):
+    with pytest.raises(InputError, match=r"None of the 891 different ids in column 'lead_id' of the events"):
         prepare_tables(
             Tables(leads=leads, events=strange, outcomes=outcomes), config(columns={"stages": {"called": "Called"}})
         )

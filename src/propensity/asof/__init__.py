@@ -1,5 +1,6 @@
 """The only place for time: stamps to aware UTC instants, records to what was known when."""
 
+from propensity.asof.joins import LeadKey, check_joined, no_common_id
 from propensity.asof.records import (
     DAY,
     NEVER,
@@ -27,13 +28,16 @@ __all__ = [
     "Conversions",
     "Events",
     "History",
+    "LeadKey",
     "Stamps",
     "as_known",
+    "check_joined",
     "check_not_after",
     "join_keys",
     "joined",
     "microseconds",
     "newest_record",
+    "no_common_id",
     "parse_stamps",
     "read_conversions",
     "read_events",

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.asof.chains import in_chain
+from propensity.asof.joins import LeadKey, check_joined
 from propensity.asof.stamps import Stamps, parse_stamps
 from propensity.errors import InputError
 from propensity.schema import (
@@ -246,10 +247,15 @@ def _short(text: str) -> str:
     return text[:15] if text[15:].upper() == check else text
 
 
-def _codes(frame: pd.DataFrame, column: object, keys: pd.Index, *, missing: Words) -> np.ndarray:
+def _codes(
+    frame: pd.DataFrame, name: str, keys: pd.Index, *, missing: Words, what: str, key: str, leads: LeadKey | None
+) -> np.ndarray:
     """Give for each record the position of its key; -1 where it is nobody's that we know."""
+    column = find_column(frame, name, key=key)
     codes, cells = distinct(frame[column])
     found = join_keys(pd.Series(cells, dtype=object), missing=missing_words(missing, str(column)))
+    if leads is not None:
+        check_joined(found, keys, leads, what=what, column=column, key=key)
     return _picked(keys.get_indexer(pd.Index(found)), codes)
 
 
@@ -283,7 +289,15 @@ def _optional(frame: pd.DataFrame, name: str, usual: str, *, key: str) -> object
 
 
 def read_events(
-    frame: pd.DataFrame, columns: EventNames, *, key: str, keys: pd.Index, timezone: str, missing: Words
+    frame: pd.DataFrame,
+    columns: EventNames,
+    *,
+    key: str,
+    keys: pd.Index,
+    timezone: str,
+    missing: Words,
+    named_by: str = "columns.event.id",
+    leads: LeadKey | None = None,
 ) -> Events:
     """Read an event table.
 
@@ -301,6 +315,10 @@ def read_events(
         Join keys of the leads (or accounts), all different.
     timezone : str
     missing : mapping of column (or "*") to words
+    named_by : str
+        The config key that names the column `key`, for messages.
+    leads : LeadKey or None
+        What the keys are, for a message where none is met; None: no matter.
 
     Returns
     -------
@@ -312,7 +330,7 @@ def read_events(
         There is no row, a column is absent, or its cells cannot be read.
     """
     _refuse_empty(frame, "events", key="data.events, --events")
-    owner = _codes(frame, find_column(frame, key, key="columns.event.id"), keys, missing=missing)
+    owner = _codes(frame, key, keys, missing=missing, what="events", key=named_by, leads=leads)
     where = {"timezone": timezone, "missing": missing}
     occurred = microseconds(read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where).at)  # type: ignore[arg-type]
     recorded_column = _optional(frame, columns.recorded_at, "recorded_at", key="columns.event.recorded_at")
@@ -454,6 +472,7 @@ def read_conversions(
     timezone: str,
     missing: Words,
     named_by: str = "columns.outcome",
+    leads: LeadKey | None = None,
 ) -> Conversions:
     """Read who converted when; rows without a stamp or of unknown leads are counted and left out.
 
@@ -468,6 +487,8 @@ def read_conversions(
     missing : mapping of column (or "*") to words
     named_by : str
         The config section that names the columns, for messages.
+    leads : LeadKey or None
+        As for `read_events`.
 
     Raises
     ------
@@ -475,7 +496,7 @@ def read_conversions(
         There is no row, a column is absent, or its cells are no stamps.
     """
     _refuse_empty(frame, "outcomes", key="data.outcomes")
-    owner = _codes(frame, find_column(frame, key, key=f"{named_by}.id"), keys, missing=missing)
+    owner = _codes(frame, key, keys, missing=missing, what="outcomes", key=f"{named_by}.id", leads=leads)
     # A sale of that day may have come at its first moment: no row of a later one may be called a row before it.
     stamps = read_stamps(
         frame, converted_at, key=f"{named_by}.converted_at", timezone=timezone, missing=missing, date_is_start=True
@@ -494,7 +515,13 @@ def read_conversions(
 
 
 def read_history(
-    frame: pd.DataFrame, columns: HistoryNames, *, keys: pd.Index, timezone: str, missing: Words
+    frame: pd.DataFrame,
+    columns: HistoryNames,
+    *,
+    keys: pd.Index,
+    timezone: str,
+    missing: Words,
+    leads: LeadKey | None = None,
 ) -> History:
     """Read the history of mutable fields; records of unknown leads or without a stamp are counted and left out.
 
@@ -507,7 +534,8 @@ def read_history(
         There is no row, a column is absent, or its cells are no stamps.
     """
     _refuse_empty(frame, "field changes", key="data.field_history")
-    owner = _codes(frame, find_column(frame, columns.id, key="columns.field_history.id"), keys, missing=missing)
+    key = "columns.field_history.id"
+    owner = _codes(frame, columns.id, keys, missing=missing, what="field history", key=key, leads=leads)
     name = "columns.field_history.valid_from"
     at = microseconds(read_stamps(frame, columns.valid_from, key=name, timezone=timezone, missing=missing).at)
     fields = frame[find_column(frame, columns.field, key="columns.field_history.field")]
@@ -617,7 +645,7 @@ def newest_record(parts: Sequence[np.ndarray], *, quiet_days: int, next_step: st
         Records that come after more than so many days without any do not say when the data ends, where they are at
         most 1 % of all, or of one table alone.
     next_step : str
-        What a person should do about such records.
+        What a person should do about such records; {day_after} stands for the day after all others.
 
     Raises
     ------
@@ -641,7 +669,7 @@ def newest_record(parts: Sequence[np.ndarray], *, quiet_days: int, next_step: st
             msg = (
                 f"{len(later):,} of {len(at):,} records are later than all others "
                 f"({to_stamps(np.array([before]))[0]:%Y-%m-%d}) by {(later.min() - before) // DAY:,} days or more. "
-                f"{next_step}"
+                f"{next_step.format(day_after=f'{to_stamps(np.array([before + DAY]))[0]:%Y-%m-%d}')}"
             )
             raise InputError(msg)
     return int(at.max())

@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 
 from propensity.asof import (
+    DAY,
     NEVER,
     Events,
     History,
+    LeadKey,
     as_known,
     join_keys,
     joined,
     microseconds,
     newest_record,
+    no_common_id,
     read_events,
     read_history,
     read_stages,
@@ -27,7 +30,7 @@ from propensity.asof import (
 from propensity.errors import InputError
 from propensity.features.behaviour import behaviour_features
 from propensity.features.fit import derive
-from propensity.features.plan import CUTOFF, EventNames, FeaturePlan, HistoryNames
+from propensity.features.plan import CONVERTED, CREATED_LATER, CUTOFF, NO_CUTOFF, EventNames, FeaturePlan, HistoryNames
 from propensity.schema import Schema, find_column, missing_words, normalise_name, partition, resolve_columns
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 MIN_TYPE_LEADS = 10
 # More types than this slow everything and are mostly noise; all others count as "any event".
 MAX_TYPES = 40
+# Leads of one list may all have done nothing together, so that chance must be far off.
+BEYOND_CHANCE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,8 @@ class LeadTables:
         Those of the log and of the stages.
     n_logged : int
         How many of them are the log's.
+    logged_at : array of int64 or None
+        When each event of the whole log was known, those of other leads among them.
     history : History or None
     notes : dict of str to int
     """
@@ -70,6 +77,7 @@ class LeadTables:
     owner: np.ndarray
     events: Events | None
     n_logged: int
+    logged_at: np.ndarray | None
     history: History | None
     notes: Mapping[str, int]
 
@@ -91,19 +99,22 @@ class ScoringRows:
     Parameters
     ----------
     frame : DataFrame, shape (n_rows, n_columns)
-        In the order of the leads, ids as given. A row without an id, and one of a lead that did not exist yet, has
-        neither cutoff nor features.
+        In the order of the leads, ids as given. A row without an id, and one that is set aside, has neither cutoff nor
+        features.
     notes : dict of str to int
         Records of other tables that did not count, by reason.
-    n_unborn : int
-        Leads that were created after the instant they are to be scored as of.
+    aside : array of str or None, shape (n_rows,)
+        Why nobody scores a row, as `plan` has the words; empty where it is to be scored, or has no id. None: no row is.
+    asked : Series of stamps or None, shape (n_rows,)
+        The instant each row is wanted at, also where it has no cutoff; None: one for all.
     warnings: tuple of str
         What a person should look at, although every row was made.
     """
 
     frame: pd.DataFrame
     notes: Mapping[str, int]
-    n_unborn: int = 0
+    aside: np.ndarray | None = None
+    asked: pd.Series | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -134,6 +145,7 @@ def read_lead_tables(
     events: pd.DataFrame | None = None,
     field_history: pd.DataFrame | None = None,
     also: Sequence[str] = (),
+    may_miss: bool = False,
 ) -> LeadTables:
     """Read lead and event tables and join them.
 
@@ -146,6 +158,8 @@ def read_lead_tables(
     events, field_history : DataFrame or None
     also : sequence of str
         Columns in which rows of one id must agree.
+    may_miss : bool
+        Whether events and field changes may all be of other leads.
 
     Returns
     -------
@@ -184,7 +198,7 @@ def read_lead_tables(
         "identical_rows": rows.notes.get("identical_rows", 0),
         "ids_written_in_two_ways": int((keys.notna() & keys.duplicated()).sum()),
     }
-    log, n_logged = None, 0
+    log, n_logged, logged_at = None, 0, None
     if events is not None and plan.has_events:
         log = read_events(
             events,
@@ -193,16 +207,23 @@ def read_lead_tables(
             keys=owners,
             timezone=plan.timezone,
             missing=plan.missing,
+            named_by=f"columns.event.{'group' if plan.event.group else 'id'}",
+            leads=lead_key(plan, by_group=bool(plan.event.group), may_miss=may_miss),
         )
         notes |= log.notes
-        n_logged = len(log)
+        n_logged, logged_at = len(log), log.seen_at
     if plan.stages:
         entered = read_stages(table, plan.stages, key=owner, timezone=plan.timezone, missing=plan.missing)
         log = entered if log is None else joined(log, entered)
     changes = None
     if field_history is not None:
         changes = read_history(
-            field_history, plan.history, keys=pd.Index(names), timezone=plan.timezone, missing=plan.missing
+            field_history,
+            plan.history,
+            keys=pd.Index(names),
+            timezone=plan.timezone,
+            missing=plan.missing,
+            leads=lead_key(plan, may_miss=may_miss),
         )
         notes |= changes.notes
     return LeadTables(
@@ -213,9 +234,16 @@ def read_lead_tables(
         owner=owner,
         events=log,
         n_logged=n_logged,
+        logged_at=logged_at,
         history=changes,
         notes={name: n for name, n in notes.items() if n},
     )
+
+
+def lead_key(plan: FeaturePlan, *, by_group: bool = False, may_miss: bool = False) -> LeadKey:
+    """Give the column by which records of another table name leads, or their accounts, for messages."""
+    name, key = (plan.group, "columns.group") if by_group else (plan.id, "columns.id")
+    return LeadKey(column=str(name), key=key, may_miss=may_miss)
 
 
 def _id_of(frame: pd.DataFrame, lead_id: str) -> str:
@@ -327,6 +355,8 @@ def features_as_of(
     field_history: pd.DataFrame | None = None,
     as_of: str = "",
     cutoffs: pd.Series | None = None,
+    converted_at: np.ndarray | None = None,
+    active_share: float = 0.0,
     also: Sequence[str] = (),
 ) -> ScoringRows:
     """Give the feature rows of leads to be scored, by the very code that made the training rows.
@@ -341,6 +371,12 @@ def features_as_of(
         there (created <= cutoff), while an event must have been known before it.
     cutoffs : Series of stamps or None, shape (n_rows,)
         Each row's own instant instead.
+    converted_at : array of int64 or None, shape (n_rows,)
+        When each lead converted for good: a row of a lead that had by then is no row to score, as it is none to learn
+        from. None: nobody has.
+    active_share : float
+        At least so many of the leads the model learned from had done something: where all to be scored have not, and
+        that is no chance, the ids are not theirs.
     also : sequence of str
         Columns in which rows of one id must agree.
 
@@ -356,13 +392,13 @@ def features_as_of(
     column = find_column(leads, str(plan.id), key="columns.id")
     keys = join_keys(leads[column], missing=missing_words(plan.missing, str(column)))
     once = leads if cutoffs is None else leads[~keys.duplicated().to_numpy()].reset_index(drop=True)
-    tables = read_lead_tables(once, plan, events=events, field_history=field_history, also=also)
+    tables = read_lead_tables(once, plan, events=events, field_history=field_history, also=also, may_miss=True)
     if cutoffs is not None:
         cutoff = microseconds(cutoffs.reset_index(drop=True))
     else:
         cutoff = np.full(len(leads), _instant(as_of, plan) if as_of else _newest(tables, plan))
     if (cutoff == NEVER).all():
-        msg = "Nothing says as of when to score: no stamp in the tables. Name it: --as-of 2026-10-01T00:00Z."
+        msg = "Nothing says as of when to score: no stamp in the tables. Name it: --as-of YYYY-MM-DD."
         raise InputError(msg)
     notes = {name: n for name, n in tables.notes.items() if name not in {"missing_ids", "identical_rows"}}
     if as_of and cutoffs is None and tables.events is not None:
@@ -372,9 +408,14 @@ def features_as_of(
     is_known = (position >= 0) & (cutoff < NEVER)
     # A lead is there from its creation on, that instant with it; one without a date always was.
     is_unborn = is_known & (created > cutoff) & (created < NEVER)
-    there = np.flatnonzero(is_known & ~is_unborn)
-    if is_unborn.any() and not len(there):
+    if is_unborn.any() and (is_unborn | ~is_known).all():
         _refuse_before_all(created[is_unborn], cutoff[is_unborn], has_own=cutoffs is not None)
+    aside = np.full(len(leads), "", dtype=object)
+    aside[keys.notna().to_numpy() & (cutoff == NEVER)] = NO_CUTOFF
+    if converted_at is not None:
+        aside[is_known & (converted_at < cutoff)] = CONVERTED
+    aside[is_unborn] = CREATED_LATER
+    there = np.flatnonzero(is_known & (aside == ""))
     own = leads.iloc[there]
     found = feature_frame(tables, plan, lead=position[there], cutoff=cutoff[there], given=own)
     place = np.full(len(leads), -1)
@@ -391,21 +432,72 @@ def features_as_of(
     return ScoringRows(
         frame=frame,
         notes={name: n for name, n in notes.items() if n},
-        n_unborn=int(keys[is_unborn].nunique()),
-        warnings=_warnings(events, tables, plan),
+        aside=aside,
+        asked=cutoffs,
+        warnings=(
+            *_without_events(events, tables, plan, cutoff=int(cutoff[cutoff < NEVER].max()), active_share=active_share),
+            *_behind(tables, plan, cutoff=int(cutoff[cutoff < NEVER].max())),
+        ),
     )
 
 
-def _warnings(events: pd.DataFrame | None, tables: LeadTables, plan: FeaturePlan) -> tuple[str, ...]:
-    """Warn where no event is of a lead to be scored: a few leads may have done nothing, a whole file hardly."""
+def _without_events(
+    events: pd.DataFrame | None, tables: LeadTables, plan: FeaturePlan, *, cutoff: int, active_share: float
+) -> tuple[str, ...]:
+    """Warn where no event is of a lead to be scored: a few leads may have done nothing, a whole file hardly.
+
+    Raises
+    ------
+    InputError
+        So many leads without any event are beyond chance. Leads younger than the shortest window do not count.
+    """
     if events is None or tables.notes.get("events_of_unknown_leads", 0) < len(events):
         return ()
-    key = "group" if plan.event.group else "id"
+    by = "group" if plan.event.group else "id"
     whose = key_column(events, plan, id=plan.event.id, group=plan.event.group)
+    created = np.where(tables.created_at == NEVER, 0, tables.created_at)
+    is_old = (created < cutoff - plan.windows_days[0] * DAY) & (tables.owner >= 0)
+    if (1 - active_share) ** len(np.unique(tables.owner[is_old])) < BEYOND_CHANCE:
+        column = find_column(events, whose, key=f"columns.event.{by}")
+        ids = join_keys(events[column].drop_duplicates(), missing=missing_words(plan.missing, str(column)))
+        leads = lead_key(plan, by_group=by == "group")
+        said = no_common_id(
+            ids.nunique(), len(tables.owners), leads, what="events", column=column, key=f"columns.event.{by}"
+        )
+        msg = (
+            f"{said} At least {active_share:.0%} of the leads the model learned from had done something. If these "
+            "really have not, score them in one file with leads that have."
+        )
+        raise InputError(msg)
     return (
         f"All {len(events):,} events are of leads that are not in this file, which are scored as if they had done "
-        f"nothing. Check that column {whose!r} of the events (columns.event.{key}) names leads as column "
-        f"{(plan.group if key == 'group' else plan.id)!r} of the lead file (columns.{key}) does.",
+        f"nothing. Check that column {whose!r} of the events (columns.event.{by}) names leads as column "
+        f"{(plan.group if by == 'group' else plan.id)!r} of the lead file (columns.{by}) does.",
+    )
+
+
+def _behind(tables: LeadTables, plan: FeaturePlan, *, cutoff: int) -> tuple[str, ...]:
+    """Warn where the event log ends long before the instant of a score: longer than it ever kept silent.
+
+    Days are looked at, and no further back than events count: a lonely old record says nothing of the rhythm.
+    """
+    if tables.logged_at is None:
+        return ()
+    known = tables.logged_at[tables.logged_at < cutoff]
+    if not len(known):
+        return ()
+    newest = int(known.max())
+    days_back = newest // DAY - known // DAY
+    silences = np.diff(np.unique(days_back[days_back <= plan.lookback_days]))
+    longest = int(silences.max(initial=1))
+    gap = cutoff - newest
+    if gap <= longest * DAY:
+        return ()
+    stamps = to_stamps(np.array([newest, cutoff]))
+    return (
+        f"The newest event is of {stamps[0]:%Y-%m-%d}, {gap / DAY:.0f} days before {stamps[1]:%Y-%m-%d}, as of which "
+        f"is scored; until then no two days with events were more than {longest:,} days apart. What leads did since "
+        "is not known, and counts as nothing done. Give newer events (data.events, --events), or an earlier --as-of.",
     )
 
 
@@ -427,7 +519,7 @@ def _newest(tables: LeadTables, plan: FeaturePlan) -> int:
         tables.known_at(of_all=True),
         # After so long a silence every window is empty.
         quiet_days=plan.windows_days[-1],
-        next_step="Mend their dates, or name the instant to score as of: --as-of 2026-10-01T00:00Z.",
+        next_step="Mend their dates, or name the instant to score as of: --as-of {day_after}.",
     )
     return NEVER if newest is None else newest
 
@@ -437,7 +529,7 @@ def _instant(text: str, plan: FeaturePlan) -> int:
     try:
         at = pd.Timestamp(text)
     except ValueError as error:
-        msg = f"as_of must be an ISO date or time such as 2026-10-01T08:00Z, got {text[:40]!r}."
+        msg = f"as_of must be an ISO date or time (YYYY-MM-DD or YYYY-MM-DDThh:mmZ), got {text[:40]!r}."
         raise InputError(msg) from error
     aware = at.tz_localize(plan.timezone) if at.tzinfo is None else at
     return int(microseconds(pd.Series([aware.tz_convert("UTC")]))[0])

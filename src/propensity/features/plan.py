@@ -10,6 +10,9 @@ CUTOFF = "cutoff"
 ANY_EVENT = "any event"
 FIRST_EVENT = "first event"
 DAYS_SINCE_CREATED = "days since created"
+# Why a row is set aside, and nobody scores it: of a lead that the lead file does not hold, without a cutoff, of a lead
+# created after its cutoff, of one that had converted before it.
+UNKNOWN_LEAD, NO_CUTOFF, CREATED_LATER, CONVERTED = "unknown_lead", "no_cutoff", "created_later", "already_converted"
 
 
 @dataclass(frozen=True, kw_only=True)

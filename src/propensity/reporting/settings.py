@@ -79,7 +79,7 @@ def _data(project: Project, sources: Mapping[str, tuple[str, str]], missing_word
     )
     if project.has_tables:
         lines.append('timezone = "UTC"  # of stamps that name none')
-        lines.append("# extracted_at = 2026-10-01T00:00:00Z  # up to when the files know; default: their newest stamp")
+        lines.append("# extracted_at = YYYY-MM-DDThh:mm:ssZ  # up to when the files know; default: their newest stamp")
     return [*lines, f"missing = {{{missing}}}  # words that mean nothing is known; a column's own are added"]
 
 

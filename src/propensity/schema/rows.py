@@ -79,7 +79,9 @@ def _read_values(frame: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, pd.
     return pd.DataFrame(raw, index=index), pd.DataFrame(values, index=index), tuple(absent), n_lost
 
 
-def partition(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) -> LeadRows:
+def partition(
+    leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = (), asked: pd.Series | None = None
+) -> LeadRows:
     """Read leads through a schema; give every row back, the bad ones with their reason.
 
     Identical rows under one id are kept once and counted. Absent features are missing in every row.
@@ -91,6 +93,8 @@ def partition(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) 
     schema : Schema
     also : sequence of str
         Further columns (the target, say) in which rows of one id must agree to be identical.
+    asked : Series or None, shape (n_rows,)
+        The instant each row is wanted at: what tells rows of one id apart that have no cutoff.
 
     Returns
     -------
@@ -132,6 +136,8 @@ def partition(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) 
             untimely = lead["cutoff"].isna().to_numpy() & ~nameless
             fault[untimely] = "INVALID_ROW"
             notes["not_there_at_the_cutoff"] = int(untimely.sum())
+        if asked is not None:
+            lead["asked"] = asked.reset_index(drop=True)
         repeated = lead.duplicated().to_numpy() & ~nameless
         same = lead.assign(row=hashes).duplicated().to_numpy()
         conflicting = repeated & ~same

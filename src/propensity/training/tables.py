@@ -12,11 +12,11 @@ from propensity.asof import (
     DAY,
     NEVER,
     Conversions,
+    check_joined,
     check_not_after,
     join_keys,
     microseconds,
     newest_record,
-    read_conversions,
     read_stamps,
     to_stamps,
 )
@@ -26,10 +26,12 @@ from propensity.features import (
     CUTOFF,
     FeaturePlan,
     LeadTables,
+    account_of,
     choose_types,
+    conversions_of,
     derived_names,
     feature_frame,
-    key_column,
+    lead_key,
     read_lead_tables,
     reading_plan,
 )
@@ -99,7 +101,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
             "the time (columns.field_history)."
         )
         raise InputError(msg)
-    conversions = _conversions(tables, read, config)
+    conversions = conversions_of(read.leads, pd.Index(read.names), plan, config, outcomes=tables.outcomes)
     chosen = _chosen(tables.cutoffs if touches is None else touches, read, config)
     extracted_at = _extracted_at(read, conversions, config)
     rows = _labelled_rows(read, conversions, config, chosen=chosen, extracted_at=extracted_at)
@@ -246,7 +248,7 @@ def _labelled_rows(
         config.labels,
         extracted_at=extracted_at,
         names=read.names,
-        keys=_account_of(read, config) if columns.outcome.group else None,
+        keys=account_of(read.leads, config) if columns.outcome.group else None,
         closed_lost_at=closed,
         chosen=None if chosen is None else (chosen.lead, chosen.cutoff),
         seed=config.learner.seed,
@@ -267,55 +269,6 @@ def _labelled_rows(
         )
         raise InputError(msg)
     return rows
-
-
-def _conversions(tables: Tables, read: LeadTables, config: Config) -> Conversions:
-    """Put together the conversions of the outcome table and of the lead table's own column."""
-    columns, where = config.columns, {"timezone": config.data.timezone, "missing": config.data.missing}
-    parts: list[Conversions] = []
-    notes: dict[str, int] = {}
-    if tables.outcomes is not None:
-        names = columns.outcome
-        keys = pd.Index(pd.factorize(_accounts(read, config), sort=True)[1] if names.group else read.names)
-        key = key_column(tables.outcomes, reading_plan(config), id=names.id, group=names.group)
-        parts.append(
-            read_conversions(tables.outcomes, key=key, converted_at=names.converted_at, keys=keys, **where)  # type: ignore[arg-type]
-        )
-        notes |= parts[0].notes
-    if columns.converted_at and columns.outcome.group:
-        msg = "Outcomes are by account (columns.outcome.group): take columns.converted_at out, it is by lead."
-        raise InputError(msg)
-    if columns.converted_at:
-        parts.append(
-            read_conversions(
-                read.leads,
-                key=str(reading_plan(config).id),
-                converted_at=columns.converted_at,
-                keys=pd.Index(read.names),
-                named_by="columns",
-                **where,  # type: ignore[arg-type]
-            )
-        )
-    if not parts:
-        msg = "Nothing says who converted: name data.outcomes, or the lead table's date of it (columns.converted_at)."
-        raise InputError(msg)
-    table = pd.DataFrame(
-        {"key": np.concatenate([part.key for part in parts]), "at": np.concatenate([part.at for part in parts])}
-    )
-    table = table.drop_duplicates().sort_values(["key", "at"])
-    # Of the lead table's own column nothing is counted: a lead without a date there has not converted.
-    return Conversions(key=table["key"].to_numpy(), at=table["at"].to_numpy(), notes=notes)
-
-
-def _accounts(read: LeadTables, config: Config) -> pd.Series:
-    column = find_column(read.leads, str(config.columns.group), key="columns.group")
-    return join_keys(read.leads[column], missing=missing_words(config.data.missing, str(column)))
-
-
-def _account_of(read: LeadTables, config: Config) -> np.ndarray:
-    """Give each lead's account a number; a lead without one has a number nobody converts under."""
-    codes, there = pd.factorize(_accounts(read, config), sort=True)
-    return np.where(codes < 0, len(there) + np.arange(len(codes)), codes)
 
 
 def _one_a_lead(leads: pd.DataFrame, plan: FeaturePlan, config: Config) -> pd.DataFrame:
@@ -339,6 +292,9 @@ def _chosen(frame: pd.DataFrame | None, read: LeadTables, config: Config) -> Cho
     id_name = str(reading_plan(config).id) if own else columns.cutoffs.id
     column = find_column(frame, id_name, key="columns.id" if own else "columns.cutoffs.id")
     keys = join_keys(frame[column], missing=missing_words(config.data.missing, str(column)))
+    if not own:
+        leads = lead_key(reading_plan(config))
+        check_joined(keys, pd.Index(read.names), leads, what="cutoffs", column=column, key="columns.cutoffs.id")
     lead = pd.Index(read.names).get_indexer(pd.Index(keys))
     pairs = pd.DataFrame({"lead": lead, "cutoff": cutoff, "row": np.arange(len(frame))})
     good = pairs[(lead >= 0) & (cutoff < NEVER)]
