@@ -267,7 +267,7 @@ def _tables_project(
     answer = pd.Series(np.where(at < NEVER, "yes", "no"), dtype=object)
     guesses = guess_roles(leads, replace(given, group=group), missing=missing, facts=facts, answer=answer)
     if group and not given.group:
-        why = "other tables name leads by it" if key else "by its name; leads share its values"
+        why = "other tables name leads by it" if key else "keeps leads together"
         guesses = tuple(replace(g, reason=why) if g.role == "group" else g for g in guesses)
     guesses, accounts = _with_accounts(guesses, leads, missing=missing, is_certain=key is not None)
     stages = {kind: column for kind, column in stamps.items() if kind not in COLUMNS["leads"]}
