@@ -77,7 +77,9 @@ def _add_init(commands: Any) -> None:
         "column is, say why, and write a commented propensity.toml for you to correct. Exports of HubSpot, Salesforce, "
         "Pardot, Marketo, Eloqua, GA4 and Segment are known. Nothing is trained and nothing leaves this machine.",
     )
-    init.add_argument("leads", metavar="LEADS", help="CSV or Parquet, one row a lead")
+    init.add_argument(
+        "leads", metavar="LEADS", nargs="?", help="CSV or Parquet, one row a lead; default: the leads of --cutoffs"
+    )
     init.add_argument("--events", metavar="F", help="what leads did, one row an event")
     init.add_argument("--outcomes", metavar="F", help="who converted when, one row a conversion")
     init.add_argument("--cutoffs", metavar="F", help="instants of your own to look at leads: ids and cutoffs")
@@ -278,7 +280,7 @@ def run_init(options: argparse.Namespace) -> None:
         raise InputError(msg)
     frames, sources, known = _files_of_init(options)
     if len(frames["leads"]) == 0:
-        msg = f"{options.leads} has a header but no rows. Give leads to look at."
+        msg = f"{options.leads or options.cutoffs} has a header but no rows. Give leads to look at."
         raise InputError(msg)
     given = Given(
         id=options.id,
@@ -305,7 +307,8 @@ def run_init(options: argparse.Namespace) -> None:
     parse_config(tomllib.loads(text), source=output.name)
     write_text(output, text)
     _print_project(project, frames, known)
-    print(f"\nWritten: {output}. Correct what is wrong, then run: propensity train" + _config_hint(output))
+    hint = _config_hint(output)
+    print(f"\nWritten: {output}. Correct what is wrong, then run: propensity audit{hint}, then: propensity train{hint}")
 
 
 def _files_of_init(
@@ -315,9 +318,14 @@ def _files_of_init(
 
     A file may make more than one table: an activity log can hold the history of fields too.
     """
-    from propensity.roles import recognise
+    from propensity.config import ColumnsConfig, CutoffColumns
+    from propensity.roles import lead_id_of, recognise
+    from propensity.storage.configs import leads_of_cutoffs
     from propensity.storage.tables import read_table
 
+    if options.leads is None and options.cutoffs is None:
+        msg = "Name the file of leads (LEADS), or a file of cutoffs whose ids are the leads (--cutoffs)."
+        raise InputError(msg)
     named = {
         table: getattr(options, table)
         for table in ("leads", "events", "outcomes", "cutoffs", "field_history")
@@ -338,8 +346,17 @@ def _files_of_init(
         )
         for made, query in (queries or {table: ""}).items():
             made_frame = read_table(Path(path), query=query) if query else frame
+            if query and made == table and not len(made_frame):
+                msg = (
+                    f"{path} (--{table.replace('_', '-')}) is an export of {known[table]}, of which no row counts as "
+                    f"one of {table.replace('_', ' ')}: {query}. Give a file that has such rows."
+                )
+                raise InputError(msg)
             if made == table or len(made_frame):
                 frames[made], sources[made] = made_frame, (path, query)
+    if options.leads is None:
+        own = options.id or lead_id_of(frames["cutoffs"], name=Path(options.cutoffs).name)
+        frames["leads"] = leads_of_cutoffs(frames["cutoffs"], ColumnsConfig(cutoffs=CutoffColumns(id=own)))
     return frames, sources, known
 
 
@@ -350,7 +367,8 @@ def _print_project(project: Project, frames: dict[str, pd.DataFrame], known: dic
     width = min(max(len(guess.column) for guess in project.guesses), 40)
     for guess in project.guesses:
         flags = "; sensitive" if guess.is_sensitive else ""
-        flags += f"; {', '.join(f'{n:g}' for n in guess.missing)} means missing" if guess.missing else ""
+        numbers = [f"{n:g}" for n in guess.missing if not isinstance(n, str)]
+        flags += f"; {', '.join(numbers)} means missing" if numbers else ""
         print(f"  {guess.column[:40]:{width}}  {guess.role:14} {guess.reason}{flags}")
     for table, guess_of_table in project.tables.items():
         what = f" ({known[table]})" if table in known else ""
@@ -371,6 +389,22 @@ def _print_project(project: Project, frames: dict[str, pd.DataFrame], known: dic
         print(f"\n{project.target_sentence}; base rate {project.base_rate:.1%}.")
     for note in project.notes:
         print(note)
+    print(_points_sentence(project))
+
+
+def _points_sentence(project: Project) -> str:
+    """Say what the proposed points sheet holds, or how to write one."""
+    if not project.rules:
+        return (
+            "No points sheet is proposed: no name of a column or of an event type tells its worth. Write its lines "
+            'under [[rules.points]]: name, column, op, value, points, and group = "fit" or "behaviour". Without one, '
+            "where the model cannot answer the rules know no more than the base rate."
+        )
+    n_fit = sum(rule.get("group") == "fit" for rule in project.rules)
+    return (
+        f"Points sheet proposed: {n_fit} lines on who a lead is, {len(project.rules) - n_fit} on what it did. What it "
+        "answers stands behind the model; correct it under [[rules.points]]."
+    )
 
 
 def run_audit(options: argparse.Namespace) -> None:

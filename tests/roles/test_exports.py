@@ -27,6 +27,7 @@ FILES: Mapping[tuple[str, str], str] = {
     ("events", "Salesforce campaign members"): "LeadId,CampaignId,Status,HasResponded,FirstRespondedDate,CreatedDate",
     ("field_history", "Salesforce lead history"): "LeadId,Field,OldValue,NewValue,CreatedDate",
     ("outcomes", "Salesforce opportunities"): "AccountId,StageName,IsWon,IsClosed,CloseDate,Amount",
+    ("outcomes", "HubSpot deals"): "Record ID,Deal Name,Deal Stage,Close Date,Amount",
 }
 
 
@@ -108,7 +109,18 @@ def test_won_opportunities_are_conversions_of_their_account(tmp_path: Path) -> N
     header = FILES["outcomes", "Salesforce opportunities"]
     rows = ["A1,Closed Won,true,true,2026-01-09,100", "A2,Negotiation,false,false,2026-09-09,100"]
     outcomes = made(tmp_path, "\n".join([header, *rows]), "outcomes")["outcomes"]
-    assert outcomes.to_dict("records") == [{"account_id": "A1", "converted_at": "2026-01-09"}]
+    assert outcomes[["AccountId", "CloseDate"]].to_dict("list") == {"AccountId": ["A1"], "CloseDate": ["2026-01-09"]}
+
+
+@pytest.mark.parametrize(
+    ("told", "won", "lost"),
+    [("Won", "1", "0"), ("Stage", "Closed Won", "Closed Lost"), ("Deal Stage", "closedwon", "decisionmakerboughtin")],
+)
+def test_where_no_flag_says_which_deals_are_won_their_stage_does(
+    tmp_path: Path, told: str, won: str, lost: str
+) -> None:
+    text = f"Account ID,{told},Close Date\nA1,{won},2026-01-09\nA2,{lost},2026-01-10\n"
+    assert made(tmp_path, text, "outcomes")["outcomes"]["Account ID"].to_list() == ["A1"]
 
 
 def test_a_query_that_needs_a_column_the_file_lacks_is_left_out() -> None:

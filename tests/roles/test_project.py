@@ -202,3 +202,135 @@ def test_what_a_person_says_of_a_column_stands_above_its_looking_like_a_stage() 
     assert roles(propose(hubspot().drop(columns="Created"), Given(date=mql), outcomes=WON))[mql] == "date"
     with pytest.raises(InputError, match="Nothing says when leads converted"):
         propose(hubspot(), Given(ignore=(customer,)), events=EVENTS)
+
+
+def text_of(project: Project) -> str:
+    return "\n".join(project.notes)
+
+
+def firms(n: int = 40) -> list[str]:
+    return [f"Firm {i % n}" for i in range(N)]
+
+
+@pytest.mark.parametrize("name", ["Company", "Account Name", "Associated Company", "company_id", "AccountId"])
+@pytest.mark.parametrize("is_flat", [True, False])
+def test_a_company_that_leads_share_keeps_them_together_and_is_no_feature(name: str, is_flat: bool) -> None:
+    flat = LEADS.assign(**{name: firms()}, Converted=np.where(np.arange(N) % 4 == 0, "yes", "no"))
+    project = propose(flat, Given(target="Converted")) if is_flat else propose(flat, events=EVENTS, outcomes=WON)
+    assert project.column("group") == name
+    assert f"Accounts by {name!r}: 40 of 120 leads, 3.0 leads an account, at most 3" in text_of(project)
+
+
+def test_an_id_stands_above_the_name_of_the_account_and_the_name_is_no_feature() -> None:
+    project = propose(LEADS.assign(Company=firms(), AccountId=firms(60)), events=EVENTS, outcomes=WON)
+    assert project.column("group") == "AccountId"
+    assert roles(project)["Company"] == "ignore"
+
+
+def test_words_that_name_nobody_are_missing_for_the_group() -> None:
+    company = ["Self employed" if i % 3 == 0 else firm for i, firm in enumerate(firms())]
+    project = propose(LEADS.assign(Company=company), events=EVENTS, outcomes=WON)
+    (group,) = [guess for guess in project.guesses if guess.role == "group"]
+    assert group.missing == ("self employed",)
+    assert "40 leads name nobody there" in text_of(project)
+
+
+def test_a_column_of_a_few_brands_says_what_a_lead_is() -> None:
+    project = propose(LEADS.assign(Company=RNG.choice(["North", "South", "East"], N)), events=EVENTS, outcomes=WON)
+    assert (project.column("group"), roles(project)["Company"]) == (None, "fit")
+
+
+def test_an_address_joins_events_before_a_companys_name_does() -> None:
+    leads = LEADS.assign(Company=firms())
+    who = RNG.integers(0, N, len(EVENTS))
+    events = EVENTS.drop(columns="lead_id").assign(
+        email=leads["Work email"].to_numpy()[who], company=leads["Company"].to_numpy()[who]
+    )
+    project = propose(leads, events=events, outcomes=WON)
+    assert project.column("group") == "Work email"
+    assert "Leads of one 'Company' may be on both sides of a split" in text_of(project)
+
+
+def converted_to(prefix: str, *, per: int = 1) -> list[str]:
+    """A key that only leads who converted have."""
+    return [f"{prefix}{i // (4 * per)}" if i % 4 == 0 else "" for i in range(N)]
+
+
+def deals(**keys: Any) -> pd.DataFrame:
+    """What a query leaves of won opportunities: those of the leads that converted."""
+    frame = {"IsWon": "true", "CloseDate": (BORN[::4] + pd.Timedelta(days=25)).strftime("%Y-%m-%d")}
+    return pd.DataFrame({**{name: values[::4] for name, values in keys.items()}, **frame})
+
+
+def test_won_deals_join_by_the_deal_before_the_account() -> None:
+    leads = LEADS.assign(ConvertedOpportunityId=converted_to("006"), ConvertedAccountId=converted_to("001", per=2))
+    outcomes = deals(Id=leads["ConvertedOpportunityId"], AccountId=leads["ConvertedAccountId"])
+    project = propose(leads, events=EVENTS, outcomes=outcomes)
+    assert project.tables["outcomes"].columns == {"group": "Id", "converted_at": "CloseDate"}
+    assert project.column("group") == "ConvertedOpportunityId"
+    assert roles(project)["ConvertedAccountId"] == "outcome"
+    said = text_of(project)
+    assert "Outcomes name leads by ConvertedOpportunityId = Id: 30 of 30 rows match" in said
+    assert "(others: ConvertedAccountId = AccountId: 30;" in said
+    assert "is filled when a lead converts" in said
+
+
+def test_deals_without_their_own_id_join_by_account_and_what_that_costs_is_said() -> None:
+    leads = LEADS.assign(ConvertedAccountId=converted_to("001", per=2), Company=firms())
+    project = propose(leads, events=EVENTS, outcomes=deals(AccountId=leads["ConvertedAccountId"]))
+    assert project.column("group") == "ConvertedAccountId"
+    said = text_of(project)
+    assert "Any won deal of the account counts for each of its leads" in said
+    assert "Leads of one 'Company' may be on both sides of a split" in said
+
+
+def test_deals_that_name_the_lead_join_by_it_and_the_group_stays_the_company() -> None:
+    leads = LEADS.assign(ConvertedOpportunityId=converted_to("006"), Company=firms())
+    outcomes = deals(Id=leads["ConvertedOpportunityId"]).assign(**{"Lead ID": IDS[::4]})
+    project = propose(leads, events=EVENTS, outcomes=outcomes)
+    assert project.tables["outcomes"].columns["id"] == "Lead ID"
+    assert (project.column("group"), roles(project)["ConvertedOpportunityId"]) == ("Company", "outcome")
+
+
+def test_events_never_join_by_what_a_lead_became() -> None:
+    """Only leads who converted would have any."""
+    leads = LEADS.assign(ConvertedAccountId=converted_to("001"))
+    events = EVENTS.drop(columns="lead_id").assign(account_id=RNG.choice(leads["ConvertedAccountId"], len(EVENTS)))
+    with pytest.raises(InputError, match="no column of it holds keys of leads"):
+        propose(leads, events=events, outcomes=WON)
+
+
+def test_outcomes_that_do_not_all_say_won_are_pointed_out() -> None:
+    won = WON.assign(Stage=["Closed Won"] * 20 + ["Closed Lost"] * 10)
+    assert "10 of 30 do not say won in 'Stage'" in text_of(propose(outcomes=won))
+    assert "say won" not in text_of(propose(outcomes=won.iloc[:20]))
+
+
+def changed(field: str) -> pd.DataFrame:
+    return pd.DataFrame({"lead_id": IDS[:3], "field": field, "value": "70", "valid_from": "2025-06-01 10:00"})
+
+
+def test_a_field_is_the_column_it_is_spelled_like() -> None:
+    project = propose(events=EVENTS, outcomes=WON, field_history=changed("leadScore__c"))
+    assert project.fields == {"leadScore__c": "Lead score"}
+    assert roles(project)["Lead score"] == "fit"
+
+
+def test_a_history_of_no_column_of_the_leads_is_left_out_and_said() -> None:
+    project = propose(events=EVENTS, outcomes=WON, field_history=changed("Colour"))
+    assert "field_history" not in project.tables
+    assert roles(project)["Lead score"] == "ignore"
+    said = (
+        "The field history is left out: none of its fields ('Colour') is a column of the leads ('Lead ID', 'Created',"
+    )
+    assert said in text_of(project)
+
+
+def test_leads_of_whom_only_cutoffs_are_known_are_watched_from_their_first_one() -> None:
+    """All convert 25 days after they came in: 15 after the cutoff."""
+    cutoffs = pd.DataFrame({"who": IDS, "cutoff": (BORN + pd.Timedelta(days=10)).strftime(TEXT)})
+    later = cutoffs.assign(cutoff=(BORN + pd.Timedelta(days=20)).strftime(TEXT))
+    project = propose(pd.DataFrame({"who": IDS}), events=EVENTS, outcomes=WON, cutoffs=pd.concat([later, cutoffs]))
+    assert roles(project) == {"who": "id"}
+    assert project.horizon is not None
+    assert (project.horizon.days, project.horizon.n_conversions) == (30, 30)

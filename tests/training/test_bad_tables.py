@@ -742,3 +742,17 @@ def test_a_history_of_nothing_the_leads_have_is_refused(
     said = refused({"history": history.assign(**{column: cell})}, toml=HISTORY)
     assert "No change in the field history is of a column of the leads" in said
     assert "Check which columns name the lead, the field and the time (columns.field_history)." in said
+    fields = "'colour'" if column == "field" else "none"
+    assert f"Its fields: {fields}. The leads' columns: 'Lead', 'Created', 'Industry', 'Account'." in said
+
+
+def test_a_field_spelled_unlike_its_column_is_named_with_it(refused: Callable[..., str], history: pd.DataFrame) -> None:
+    said = refused({"history": history.assign(field="Industry__c")}, toml=HISTORY)
+    assert "Let data.field_history have a query that calls 'industry__c' as 'Industry'; init writes it." in said
+
+
+def test_a_history_whose_fields_are_values_does_not_show_them(
+    refused: Callable[..., str], history: pd.DataFrame
+) -> None:
+    said = refused({"history": history.assign(field="ana@firm.example")}, toml=HISTORY)
+    assert "Its fields: 1 that read like values, not names." in said

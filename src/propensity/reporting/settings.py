@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from propensity.bands import default_precision
-from propensity.roles import SECTIONS
+from propensity.roles import SECTIONS, renaming_query
 
 if TYPE_CHECKING:
     from propensity.roles import Guess, Project
@@ -67,10 +67,18 @@ def config_text(
 def _data(project: Project, sources: Mapping[str, tuple[str, str]], missing_words: Sequence[str]) -> list[str]:
     lines = ["[data]"]
     for table, (path, query) in sources.items():
+        if table != "leads" and table not in project.tables:  # left out, as the terminal says
+            continue
+        if table == "field_history":
+            query = renaming_query(query, project.tables[table].columns["field"], project.fields)  # noqa: PLW2901
         value = f"{{path = {toml_value(path)}, query = {toml_value(query)}}}" if query else toml_value(path)
         lines.append(f"{table} = {value}")
     # "*" stands for every column, so a column of that name has no words of its own.
-    sentinels = {g.column: [int(n) for n in g.missing] for g in project.guesses if g.missing and g.column != "*"}
+    sentinels = {
+        guess.column: [word if isinstance(word, str) else int(word) for word in guess.missing]
+        for guess in project.guesses
+        if guess.missing and guess.column != "*"
+    }
     missing = ", ".join(
         [
             f'"*" = {toml_value([*missing_words])}',

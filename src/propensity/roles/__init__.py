@@ -2,9 +2,10 @@
 
 from propensity.roles.columns import Given, Guess, guess_roles, words_of
 from propensity.roles.exports import Known, recognise
+from propensity.roles.fields import renaming_query
 from propensity.roles.points import propose_rules
 from propensity.roles.project import Project, propose_project
-from propensity.roles.tables import SECTIONS, TableGuess, guess_table
+from propensity.roles.tables import SECTIONS, TableGuess, guess_table, lead_id_of
 
 __all__ = [
     "SECTIONS",
@@ -15,8 +16,10 @@ __all__ = [
     "TableGuess",
     "guess_roles",
     "guess_table",
+    "lead_id_of",
     "propose_project",
     "propose_rules",
     "recognise",
+    "renaming_query",
     "words_of",
 ]

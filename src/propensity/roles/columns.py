@@ -17,6 +17,8 @@ import pandas as pd
 from propensity.asof import parse_stamps
 from propensity.encoding import MIN_LEVEL_ROWS
 from propensity.errors import InputError
+from propensity.roles.accounts import look_at_accounts, names_account, puts_together
+from propensity.roles.exports import ACCOUNT_IDS, ACCOUNT_NAMES, plain
 from propensity.roles.hindsight import is_relabelling, strong_word, tells_by_being_filled
 from propensity.schema import (
     find_column,
@@ -32,6 +34,9 @@ Role = Literal[
 ]
 
 SAMPLE_ROWS = 1000
+# A column of accounts that has no more different values says which brand or market a lead belongs to.
+MAX_BRANDS = 10
+CALENDAR = "a date on the calendar: not what the lead did; kept with what it is"
 # A column holds personal data when at least this share of its values looks like it.
 PERSONAL_SHARE = 0.05
 
@@ -39,7 +44,6 @@ TARGET_NAMES: tuple[str, ...] = (
     *("converted", "is converted", "target", "conversion", "label", "y", "won", "is won", "closed won", "purchased"),
     *("bought", "subscribed", "deposit", "outcome", "deal won", "customer", "is customer", "response", "revenue"),
 )
-GROUP_NAMES = ("account", "account id", "company id", "organization id", "organisation id", "household id")
 CREATED_NAMES = ("create date", "created date", "created at", "created", "createdate", "createddate", "date created")
 _PERSON: tuple[str, ...] = (
     "email",
@@ -55,9 +59,12 @@ _PERSON: tuple[str, ...] = (
 )
 _PERSON += ("full name", "contact name", "lead name", "firstname", "lastname", "street", "address", "birth")
 _PERSON += ("birthday", "birthdate", "dob", "iban", "ssn", "passport", "linkedin", "linked in", "twitter", "name")
+# Words of columns that say a date of the calendar and no more.
+_CALENDAR = {"month", "day", "week", "weekday", "weekend", "quarter", "hour", "year"}
+_FILLING = {"of", "the", "in", "is", "name", "number"}
 # Whose name is no person's.
 _THINGS = {"campaign", "product", "form", "event", "plan", "course", "brand", "segment", "channel", "source", "city"}
-_THINGS |= {"country", "region"}
+_THINGS |= {"country", "region", "month", "day"}
 _SENSITIVE: tuple[str, ...] = (
     "age",
     "gender",
@@ -135,8 +142,8 @@ class Guess:
         Near a protected trait: used, and looked at in the audit.
     is_count : bool
         A number that is never negative.
-    missing : tuple of float
-        Numbers that stand for "not known" in this column.
+    missing : tuple of float or str
+        Numbers or words that stand for "not known" in this column.
     """
 
     column: str
@@ -144,7 +151,7 @@ class Guess:
     reason: str
     is_sensitive: bool = False
     is_count: bool = False
-    missing: tuple[float, ...] = ()
+    missing: tuple[float | str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +213,7 @@ def guess_roles(
         A column the user named is absent, or two names are one after normalising.
     """
     facts = look_at(leads, missing=missing) if facts is None else facts
-    named = named_roles(leads, given, facts, has_answer=answer is not None)
+    named = named_roles(leads, given, facts, missing=missing, has_answer=answer is not None)
     target = next((name for name, (role, _) in named.items() if role == "target"), None)
     if target is not None:
         answer = read_texts(leads[target], missing=missing_words(missing, target))
@@ -221,7 +228,12 @@ def guess_roles(
 
 
 def named_roles(
-    leads: pd.DataFrame, given: Given, facts: Mapping[str, Facts], *, has_answer: bool
+    leads: pd.DataFrame,
+    given: Given,
+    facts: Mapping[str, Facts],
+    *,
+    missing: Mapping[str, Sequence[str | float]],
+    has_answer: bool,
 ) -> dict[str, tuple[Role, str]]:
     """Give the columns that the user named or that their names tell, each with its role and why.
 
@@ -242,13 +254,27 @@ def named_roles(
     free = {name: fact for name, fact in facts.items() if name not in named}
     if "target" not in taken and not has_answer:
         named |= _first(free, "target", TARGET_NAMES, lambda fact: fact.n_levels == 2)
-    if "id" not in taken:
+    if "id" not in taken and has_answer and len(facts) == 1:  # leads of whom other tables alone know more
+        named |= dict.fromkeys(facts, ("id", "all that is known of leads here"))
+    elif "id" not in taken:
         named |= _pick_id({name: fact for name, fact in free.items() if name not in named})
     if "date" not in taken and not given.is_ordered:
         named |= _first(free, "date", CREATED_NAMES, lambda fact: fact.is_date)
     if "group" not in taken:
-        named |= _first(free, "group", GROUP_NAMES, lambda fact: 1 < fact.n_levels < fact.n_rows)
+        named |= _pick_group({name: fact for name, fact in free.items() if name not in named}, leads, missing=missing)
     return named
+
+
+def _pick_group(
+    facts: Mapping[str, Facts], leads: pd.DataFrame, *, missing: Mapping[str, Sequence[str | float]]
+) -> dict[str, tuple[Role, str]]:
+    """Pick the column that names accounts: called so, an id before words, and several leads have the same."""
+    headers = {plain(name): name for name, fact in facts.items() if not fact.is_date}
+    for wanted in (*ACCOUNT_IDS, *ACCOUNT_NAMES):
+        name = headers.get(wanted)
+        if name is not None and puts_together(look_at_accounts(leads[name], name=name, missing=missing)):
+            return {name: ("group", "by its name; leads share its values")}
+    return {}
 
 
 def _name(named: dict[str, tuple[Role, str]], column: str, role: Role) -> None:
@@ -359,6 +385,8 @@ def _guess(
     def guess(role: Role, reason: str, **more: Any) -> Guess:
         return Guess(column=name, role=role, reason=reason, **more)
 
+    if names_account(name) and fact.n_levels > min(MAX_BRANDS, 0.5 * fact.n_filled):
+        return guess("ignore", "names an account; it does not describe one")
     personal = _personal(fact)
     if personal:
         return guess("ignore", f"personal data: {personal}")
@@ -375,13 +403,14 @@ def _guess(
         return guess("ignore", "different in almost every row: it names leads, it does not describe them")
     if fact.is_number and words and words[-1] in {"id", "uuid", "guid"} and fact.n_levels > 0.5 * fact.n_filled:
         return guess("ignore", "an id")
-    is_behaviour = bool({*words} & _BEHAVIOUR)
+    is_calendar = bool(words) and {*words} <= _CALENDAR | _FILLING and bool({*words} & _CALENDAR)
+    is_behaviour = bool({*words} & _BEHAVIOUR) and not is_calendar
     whole = fact.is_number and len(fact.numbers) > 0 and bool((fact.numbers == np.round(fact.numbers)).all())
     sentinels = _sentinels(fact.numbers) if fact.is_number else ()
     real = fact.numbers[~np.isin(fact.numbers, sentinels)]
     return guess(
         "behaviour" if is_behaviour else "fit",
-        "what the lead did, by its name" if is_behaviour else "what the lead is",
+        "what the lead did, by its name" if is_behaviour else (CALENDAR if is_calendar else "what the lead is"),
         is_sensitive=bool({*words} & {*_SENSITIVE}),
         is_count=is_behaviour and whole and fact.n_levels > 2 and len(real) > 0 and bool(real.min() >= 0),
         missing=sentinels,

@@ -15,10 +15,31 @@ LEAD_IDS = (
     *("leadid", "prospectid", "contactid", "recordid", "whoid", "customerid", "userid", "personid", "visitorid"),
     *("userpseudoid", "anonymousid", "eloquacontactid", "lead", "contact", "prospect", "customer"),
 )
-PERSON_KEYS = (
-    *("email", "emailaddress", "mail", "accountid", "companyid", "organizationid", "organisationid"),
-    *("account", "company", "accountname", "companyname"),
+# Whose lead it is, as an id and in words, most telling first.
+ACCOUNT_IDS = (
+    *("accountid", "companyid", "organizationid", "organisationid", "householdid", "associatedcompanyid"),
+    *("associatedcompanyids", "primaryassociatedcompanyid"),
 )
+ACCOUNT_NAMES = (
+    *(
+        "companydomainname",
+        "companydomain",
+        "account",
+        "accountname",
+        "companyname",
+        "companyaccount",
+        "associatedcompany",
+    ),
+    *("primaryassociatedcompany", "company", "organizationname", "organisationname", "organization", "organisation"),
+)
+PERSON_KEYS = ("email", "emailaddress", "mail", *ACCOUNT_IDS, *ACCOUNT_NAMES)
+# What a lead became, by columns that conversion fills, and what another table calls it. Such a column names a deal or
+# an account and joins outcomes to it; it is never a feature.
+BECAME: Mapping[str, tuple[str, ...]] = {
+    "convertedopportunityid": ("opportunityid", "id"),
+    "convertedaccountid": ("accountid",),
+    "convertedcontactid": ("contactid",),
+}
 # Most tables have an id of their own records under this name.
 OWN_ID = "id"
 _HAPPENED = (
@@ -48,6 +69,22 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "old_value": ("oldvalue", "fromvalue", "previousvalue"),
         "valid_from": ("validfrom", "changedat", "createddate", "createdat", "activitydate", "timestamp", "date", "at"),
     },
+}
+
+# Fields that have a label and another name beneath it, or two labels: each to the one it is compared by.
+SAME_FIELDS: Mapping[str, str] = {
+    name: names[0]
+    for names in (
+        ("leadstatus", "status"),
+        ("numberofemployees", "employees"),
+        ("leadowner", "owner", "ownerid", "contactowner", "hubspotownerid"),
+        ("originalsource", "originaltrafficsource", "analyticssource"),
+        ("country", "countryregion"),
+        ("state", "stateregion"),
+        ("title", "jobtitle"),
+        ("company", "companyname"),
+    )
+    for name in names
 }
 
 # Stage columns: when a lead entered a stage, as HubSpot, and Salesforce's usual custom fields, name it.
@@ -92,6 +129,17 @@ def _labels(column: str, labels: Mapping[int, str]) -> str:
     """Write how numbers of a column become words; a number that is not known stays."""
     cases = " ".join(f"WHEN '{number}' THEN '{label}'" for number, label in labels.items())
     return f"CASE CAST({{{column}}} AS VARCHAR) {cases} ELSE 'activity ' || CAST({{{column}}} AS VARCHAR) END"
+
+
+# Which deals are won, most telling first.
+_SALESFORCE_WON, _HUBSPOT_WON = ("iswon", "won", "stagename", "stage"), ("isclosedwon", "dealstage")
+TELLS_WON = (*_SALESFORCE_WON[:2], _HUBSPOT_WON[0], *_SALESFORCE_WON[2:], _HUBSPOT_WON[1])
+
+
+def _won(told: str) -> dict[str, str]:
+    """Write how won deals are found, by a flag or a stage; values tell which of their keys names a lead."""
+    words = f"replace(replace(lower(CAST({{{told}}} AS VARCHAR)), ' ', ''), '_', '')"
+    return {"outcomes": f"SELECT * FROM source WHERE {words} IN ('true', '1', 'yes', 'closedwon')"}
 
 
 _MARKETO = {1: "page visit", 2: "form filled", 3: "link clicked", 6: "email sent", 7: "email delivered"}
@@ -186,14 +234,14 @@ EXPORTS: tuple[Export, ...] = (
         headers=("leadid", "field", "oldvalue", "newvalue", "createddate"),
         queries={},
     ),
-    Export(
-        name="Salesforce opportunities",
-        table="outcomes",
-        headers=("iswon", "closedate"),
-        queries={
-            "outcomes": "SELECT {accountid} AS account_id, {closedate} AS converted_at FROM source "
-            "WHERE lower(CAST({iswon} AS VARCHAR)) IN ('true', '1')",
-        },
+    # Who is won says a flag, else the stage; open and lost deals have a date of closing too.
+    *(
+        Export(name="Salesforce opportunities", table="outcomes", headers=(told, "closedate"), queries=_won(told))
+        for told in _SALESFORCE_WON
+    ),
+    *(
+        Export(name="HubSpot deals", table="outcomes", headers=(told, "closedate"), queries=_won(told))
+        for told in _HUBSPOT_WON
     ),
 )
 

@@ -13,12 +13,14 @@ from propensity.asof import NEVER, join_keys, microseconds, read_conversions, re
 from propensity.errors import InputError
 from propensity.features import ANY_EVENT, MIN_TYPE_LEADS, FeaturePlan
 from propensity.labels import HorizonProposal, propose_horizon, read_target
+from propensity.roles.accounts import look_at_accounts
 from propensity.roles.columns import EMAIL, Facts, Given, Guess, guess_roles, look_at, named_roles, words_of
 from propensity.roles.derived import propose_derived
-from propensity.roles.exports import COLUMNS, is_bought, is_lost, plain, stage_of
+from propensity.roles.exports import ACCOUNT_NAMES, BECAME, COLUMNS, TELLS_WON, is_bought, is_lost, plain, stage_of
+from propensity.roles.fields import columns_of_fields, shown
 from propensity.roles.points import propose_event_rules, propose_rules
 from propensity.roles.tables import TableGuess, check_given, guess_table
-from propensity.schema import Tables, missing_words, normalise_name, read_texts
+from propensity.schema import POSITIVE_WORDS, Tables, missing_words, normalise_name, read_texts
 
 # A share of leads that convert again which is worth a word.
 REPEAT_SHARE = 0.05
@@ -54,6 +56,8 @@ class Project:
     stages : dict of event type to column
         Lead columns that say when a stage was entered.
     families : dict of family to event types
+    fields : dict of field to column
+        The field history's fields and the lead columns they are.
     horizon : HorizonProposal or None
         In projects of tables.
     horizon_days : int or None
@@ -71,6 +75,7 @@ class Project:
     tables: Mapping[str, TableGuess] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
     horizon: HorizonProposal | None = None
     horizon_days: int | None = None
     notes: tuple[str, ...] = ()
@@ -128,7 +133,7 @@ def propose_project(
     }
     check_given({"leads": leads, **beside}, names=names or {})
     facts = look_at(leads, missing=missing)
-    named = named_roles(leads, given, facts, has_answer=False)
+    named = named_roles(leads, given, facts, missing=missing, has_answer=False)
     of_role = {role: column for column, (role, _) in named.items()}
     said = {column for column, (_, reason) in named.items() if reason == "you said so"}
     # What a person says of a column stands.
@@ -149,7 +154,7 @@ def propose_project(
             "or give cutoffs of your own with --cutoffs."
         )
         raise InputError(msg)
-    lead_id = of_role.get("id")
+    lead_id = of_role.get("id") or (str(leads.columns[0]) if leads.shape[1] == 1 else None)
     if lead_id is None:
         msg = "No column of the lead file was taken for its id, by which other tables name a lead. Name it with --id."
         raise InputError(msg)
@@ -177,11 +182,12 @@ def _flat(
     positive: str | None,
     missing: Words,
 ) -> Project:
+    guesses, notes = _with_accounts(guesses, leads, missing=missing)
     guesses, derive = propose_derived(guesses, facts)
     rules = tuple(propose_rules(leads, guesses, missing=missing))
     target = next((guess.column for guess in guesses if guess.role == "target"), None)
     if target is None:
-        return Project(guesses=guesses, rules=rules, derive=derive)
+        return Project(guesses=guesses, rules=rules, derive=derive, notes=notes)
     read = read_target(leads[target], positive=positive, missing=missing_words(missing, target), name=target)
     return Project(
         guesses=guesses,
@@ -190,7 +196,24 @@ def _flat(
         positive=positive or read.positive[0],
         base_rate=float(np.nanmean(read.y)),
         target_sentence=read.sentence,
+        notes=notes,
     )
+
+
+def _with_accounts(
+    guesses: Sequence[Guess], leads: pd.DataFrame, *, missing: Words, is_certain: bool = False
+) -> tuple[tuple[Guess, ...], tuple[str, ...]]:
+    """Mark the words of the group that name no account, and say how many accounts there are."""
+    notes: list[str] = []
+    result = []
+    for guess in guesses:
+        if guess.role == "group":
+            is_said = is_certain or guess.reason == "you said so"
+            accounts = look_at_accounts(leads[guess.column], name=guess.column, missing=missing, is_certain=is_said)
+            guess = replace(guess, missing=accounts.stand_ins)  # noqa: PLW2901
+            notes += () if plain(guess.column) in BECAME else accounts.sentences(guess.column)
+        result.append(guess)
+    return tuple(result), tuple(notes)
 
 
 def _lead_stamps(facts: Mapping[str, Facts]) -> dict[str, str]:
@@ -229,9 +252,13 @@ def _tables_project(
     names: Mapping[str, str],
 ) -> Project:
     people = [name for name, fact in facts.items() if _is_email(fact)]
-    keys = [lead_id, *([group] if group else []), *people]
+    firm = [group] if group else []
+    # An address says whose record it is; a company's name, written by hand, only where there is none.
+    by_hand = group is not None and not given.group and plain(group) in ACCOUNT_NAMES
+    keys = [lead_id, *(people + firm if by_hand else firm + people)]
     guessed = _guess_tables(leads, beside, keys, missing=missing, names=names)
-    group = _named_by(guessed, group if given.group else None) or group
+    account, key = group, _named_by(guessed, group if given.group else None)
+    group = key or group
     outcomes = guessed.get("outcomes")
     by_lead = {role: column for role, column in stamps.items() if role in COLUMNS["leads"]}
     if outcomes is not None:
@@ -240,12 +267,21 @@ def _tables_project(
     answer = pd.Series(np.where(at < NEVER, "yes", "no"), dtype=object)
     guesses = guess_roles(leads, replace(given, group=group), missing=missing, facts=facts, answer=answer)
     if group and not given.group:
-        guesses = tuple(replace(g, reason="keeps leads together") if g.role == "group" else g for g in guesses)
+        why = "other tables name leads by it" if key else "keeps leads together"
+        guesses = tuple(replace(g, reason=why) if g.role == "group" else g for g in guesses)
+    guesses, accounts = _with_accounts(guesses, leads, missing=missing, is_certain=key is not None)
     stages = {kind: column for kind, column in stamps.items() if kind not in COLUMNS["leads"]}
-    history = _fields(beside.get("field_history"), guessed.get("field_history"))
+    fields, unlike = _fields(leads, beside.get("field_history"), guessed.get("field_history"))
+    if unlike:
+        del guessed["field_history"]
+    history = {normalise_name(column) for column in fields.values()}
     guesses = tuple(_in_time(guess, by_lead=by_lead, stages=stages, history=history) for guess in guesses)
     guesses, derive = propose_derived(guesses, facts)
-    created_at = np.full(len(leads), NEVER) if created is None else _stamps_of(leads, created, missing)
+    created_at = (
+        _first_cutoff(leads[lead_id], beside["cutoffs"], guessed["cutoffs"], missing=missing)
+        if created is None
+        else _stamps_of(leads, created, missing)
+    )
     known = [*created_at[created_at < NEVER], *at[at < NEVER]]
     horizon = propose_horizon(created_at, at, extracted_at=int(max(known)) if known else 0)
     kinds = _kinds(beside.get("events"), guessed.get("events"), missing=missing)
@@ -257,9 +293,15 @@ def _tables_project(
         tables=guessed,
         stages=stages,
         families=_families(kinds),
+        fields=fields,
         horizon=horizon,
         horizon_days=horizon_days,
-        notes=_notes(beside.get("outcomes"), outcomes, missing=missing),
+        notes=(
+            *accounts,
+            *_said_of_keys(guessed, key=key, account=account),
+            *unlike,
+            *_notes(beside.get("outcomes"), outcomes, missing=missing),
+        ),
     )
 
 
@@ -273,12 +315,53 @@ def _guess_tables(
 ) -> dict[str, TableGuess]:
     """Guess the other tables; `keys` are the lead columns by which they may name a lead, its id first."""
     guessed: dict[str, TableGuess] = {}
+    became = [str(column) for column in leads.columns if plain(column) in BECAME]
     for table, frame in beside.items():
         # Only events and outcomes may belong to an account or a person; a cutoff and a field are a lead's own.
         able = keys if table in {"events", "outcomes"} else keys[:1]
+        if table == "outcomes":
+            # One column names accounts: that of the events, if they do. Events by what conversion fills would be known
+            # of those who converted alone.
+            by_account = [guess.lead_column for guess in guessed.values() if "group" in guess.columns]
+            able = [*dict.fromkeys((able[0], *by_account, *sorted(became, key=_most_telling), *able[1:]))]
         values = {name: leads[name] for name in able}
         guessed[table] = guess_table(frame, table, values, name=names.get(table, table), missing=missing)
     return guessed
+
+
+def _most_telling(column: str) -> int:
+    return [*BECAME].index(plain(column))
+
+
+def _said_of_keys(guessed: Mapping[str, TableGuess], *, key: str | None, account: str | None) -> tuple[str, ...]:
+    """Say by which columns records were joined to leads, what else would have, and what that costs."""
+    said = []
+    for table, guess in guessed.items():
+        own = guess.columns.get("id") or guess.columns["group"]
+        if table not in {"events", "outcomes"} or not (guess.others or "group" in guess.columns):
+            continue
+        others = "; ".join(f"{lead} = {column}: {n:,}" for lead, column, n in guess.others)
+        said.append(
+            f"{table.capitalize()} name leads by {guess.lead_column} = {own}: {guess.n_matched:,} of {guess.n_rows:,} "
+            f"rows match{f' (others: {others}; taken is the most telling that matches)' if others else ''}."
+        )
+    if key is not None and plain(key) in BECAME:
+        what = "the account" if plain(key) == "convertedaccountid" else "the deal or person"
+        said.append(
+            f"{key!r} is filled when a lead converts: it joins outcomes to leads, and is no feature. It names {what} "
+            "of converted leads alone, so splits keep no other leads of one account together."
+        )
+        if plain(key) == "convertedaccountid":
+            said.append(
+                "Any won deal of the account counts for each of its leads, an older customer's too. A file of "
+                "conversions by lead id, or by ConvertedOpportunityId, says whose deal it was."
+            )
+    if key is not None and account is not None and key != account:
+        said.append(
+            f"{account[:40]!r} names accounts too, but one column is the group, and other tables need {key[:40]!r}. "
+            f"Leads of one {account[:40]!r} may be on both sides of a split. Tables that name the lead's id mend that."
+        )
+    return tuple(said)
 
 
 def _named_by(guessed: Mapping[str, TableGuess], said: str | None) -> str | None:
@@ -345,10 +428,29 @@ def _converted_at(
     return np.append(won.first(len(keys)), NEVER)[codes]
 
 
-def _fields(frame: pd.DataFrame | None, guess: TableGuess | None) -> set[str]:
+def _first_cutoff(ids: pd.Series, frame: pd.DataFrame, guess: TableGuess, *, missing: Words) -> np.ndarray:
+    """Give each lead's first cutoff, from which on it is watched where nothing says when it came in."""
+    own = guess.columns["id"]
+    at = pd.Series(_stamps_of(frame, guess.columns["cutoff"], missing))
+    first = at.groupby(join_keys(frame[own], missing=missing_words(missing, own)).to_numpy()).min()
+    keys = join_keys(ids, missing=missing_words(missing, str(ids.name)))
+    return first.reindex(keys.to_numpy(), fill_value=NEVER).to_numpy()
+
+
+def _fields(
+    leads: pd.DataFrame, frame: pd.DataFrame | None, guess: TableGuess | None
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Give the lead column of each field of the history; where none has one, say so."""
     if frame is None or guess is None:
-        return set()
-    return {normalise_name(name) for name in frame[guess.columns["field"]].dropna().unique()}
+        return {}, ()
+    fields = frame[guess.columns["field"]].dropna().unique()
+    found = columns_of_fields(fields, leads.columns)
+    if found:
+        return found, ()
+    return {}, (
+        f"The field history is left out: none of its fields ({shown(fields)}) is a column of the leads "
+        f"({shown(leads.columns)}). Give leads with that column, or call it alike.",
+    )
 
 
 def _kinds(frame: pd.DataFrame | None, guess: TableGuess | None, *, missing: Words) -> list[str]:
@@ -378,9 +480,26 @@ def _notes(frame: pd.DataFrame | None, guess: TableGuess | None, *, missing: Wor
     column = guess.columns.get("id") or guess.columns["group"]
     n_each = join_keys(frame[column], missing=missing_words(missing, column)).value_counts()
     share = float((n_each > 1).mean()) if len(n_each) else 0.0
-    if share <= REPEAT_SHARE:
+    said = [*_not_all_won(frame, missing=missing)]
+    if share > REPEAT_SHARE:
+        said.append(
+            f"{share:.0%} of those who converted did so more than once. If your customers come back, set labels.repeat "
+            "= true; else the first conversion counts."
+        )
+    return tuple(said)
+
+
+def _not_all_won(frame: pd.DataFrame, *, missing: Words) -> tuple[str, ...]:
+    """Say that records of outcomes which are no sales count as such, where the table tells them apart itself."""
+    headers = {plain(column): column for column in frame.columns}
+    told = next((headers[name] for name in TELLS_WON if name in headers), None)
+    if told is None:
+        return ()
+    words = read_texts(frame[told], missing=missing_words(missing, str(told)))
+    n_other = int((~words.isin(POSITIVE_WORDS)).sum())
+    if not n_other:
         return ()
     return (
-        f"{share:.0%} of those who converted did so more than once. If your customers come back, set labels.repeat = "
-        "true; else the first conversion counts.",
+        f"Every row of outcomes with a date counts as a conversion, and {n_other:,} of {len(frame):,} do not say won "
+        f"in {str(told)[:40]!r}. If they are none, give data.outcomes a query that keeps the won ones.",
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from propensity.asof import join_keys
 from propensity.errors import InputError
 from propensity.roles.columns import CREATED_NAMES, Facts, look
-from propensity.roles.exports import COLUMNS, CONVERTED, LEAD_IDS, OWN_ID, PERSON_KEYS, plain, recognise
+from propensity.roles.exports import BECAME, COLUMNS, CONVERTED, LEAD_IDS, OWN_ID, PERSON_KEYS, plain, recognise
 from propensity.schema import missing_words, resolve_columns
 
 # A look at so many rows tells a column of stamps or of words; keys are looked at whole.
@@ -64,12 +64,15 @@ class TableGuess:
         The lead table's column that ``id`` or ``group`` names.
     n_rows, n_matched : int
         Rows, and those that belong to a lead of the lead table.
+    others : tuple of (str, str, int)
+        Other pairs of columns that would join them: the lead table's, the table's own, and rows that match.
     """
 
     columns: Mapping[str, str]
     lead_column: str
     n_rows: int
     n_matched: int
+    others: tuple[tuple[str, str, int], ...] = ()
 
 
 def guess_table(
@@ -113,7 +116,7 @@ def guess_table(
     ({'id': 'contactId', 'occurred_at': 'ts', 'type': 'action'}, 1)
     """
     resolve_columns(frame.columns)
-    own, lead_column, matched = _key(frame, keys, name=name, missing=missing)
+    (lead_column, own, matched), *others = _joins(frame, keys, name=name, missing=missing)
     taken = {own}
     columns = {"id" if lead_column == next(iter(keys)) else "group": own}
     facts = {
@@ -133,7 +136,31 @@ def guess_table(
             raise InputError(msg)
         columns[role] = found
         taken.add(found)
-    return TableGuess(columns=columns, lead_column=lead_column, n_rows=len(frame), n_matched=matched)
+    return TableGuess(
+        columns=columns, lead_column=lead_column, n_rows=len(frame), n_matched=matched, others=tuple(others)
+    )
+
+
+def lead_id_of(frame: pd.DataFrame, *, name: str) -> str:
+    """Give the column of a table that names leads, where there is no lead table to hold it against.
+
+    Raises
+    ------
+    InputError
+        None is called so.
+
+    Examples
+    --------
+    >>> lead_id_of(pd.DataFrame(columns=["cutoff", "Contact ID"]), name="cutoffs.csv")
+    'Contact ID'
+    """
+    headers = {plain(column): str(column) for column in frame.columns}
+    found = next((headers[alias] for alias in (*LEAD_IDS, OWN_ID) if alias in headers), None)
+    if found is None:
+        shown = ", ".join(str(column)[:40] for column in list(frame.columns)[:12])
+        msg = f"{name}: no column of it is called as one that names leads. It has: {shown}. Name it with --id."
+        raise InputError(msg)
+    return found
 
 
 def check_given(frames: Mapping[str, pd.DataFrame], *, names: Mapping[str, str]) -> None:
@@ -211,33 +238,37 @@ def _option(table: str) -> str:
     return "LEADS" if table == "leads" else f"--{table.replace('_', '-')}"
 
 
-def _key(
+def _joins(
     frame: pd.DataFrame, keys: Mapping[str, pd.Series], *, name: str, missing: Mapping[str, Sequence[str | float]]
-) -> tuple[str, str, int]:
-    """Find the column whose values are the leads' keys: it, the lead table's column, and how many rows match."""
+) -> list[tuple[str, str, int]]:
+    """Find the columns whose values are the leads' keys: the lead table's, its own, rows that match; the best first."""
     headers = {plain(column): column for column in frame.columns}
-    best: tuple[float, int, str, str] | None = None
+    found: list[tuple[float, tuple[str, str, int]]] = []
+    best = 0
     is_last_resort = not ({*LEAD_IDS, *PERSON_KEYS, *map(plain, keys)} - {OWN_ID}) & {*headers}
     for lead_column, values in keys.items():
         there = pd.Index(join_keys(values, missing=missing_words(missing, lead_column)).dropna().unique())
-        for alias in dict.fromkeys((plain(lead_column), *LEAD_IDS, *PERSON_KEYS, OWN_ID)):
+        became = BECAME.get(plain(lead_column))
+        for alias in became or dict.fromkeys((plain(lead_column), *LEAD_IDS, *PERSON_KEYS, OWN_ID)):
             # A table's own ids, counted from 1 as the leads' are, would match them all.
-            if alias not in headers or (alias == OWN_ID and not is_last_resort):
+            if alias not in headers or (alias == OWN_ID and not is_last_resort and not became):
                 continue
             column = str(headers[alias])
             theirs = join_keys(frame[headers[alias]], missing=missing_words(missing, column))
             n_matched = int((there.get_indexer(pd.Index(theirs.dropna())) >= 0).sum())
-            share = n_matched / max(int(theirs.notna().sum()), 1)
+            if not n_matched:
+                continue
+            found.append((n_matched / int(theirs.notna().sum()), (lead_column, column, n_matched)))
             # Names come in order of how telling they are: a later one must match far better.
-            if n_matched and (best is None or share > 2 * best[0]):
-                best = (share, n_matched, column, lead_column)
-    if best is None:
+            if found[-1][0] > 2 * found[best][0]:
+                best = len(found) - 1
+    if not found:
         msg = (
             f"{name}: no column of it holds keys of leads ({', '.join(repr(column[:40]) for column in keys)} of the "
             "lead file). Name the lead file's column with --id, or give files of the same leads."
         )
         raise InputError(msg)
-    return best[2], best[3], best[1]
+    return [join for _, join in (found[best], *found[:best], *found[best + 1 :])]
 
 
 def _find(fitting: Mapping[str, Facts], role: str, aliases: Sequence[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -203,7 +203,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     keys = None if schema.id is None else read_ids(rows.ids, missing=schema.missing)
     stamps = None if stamps is None else stamps.iloc[rows.position].reset_index(drop=True)
     canonical, order = _canonical_order(keys, stamps, hashes, ordered=columns.ordered)
-    group = groups_of(leads, columns.group) if columns.group else None
+    group = groups_of(leads, columns.group, missing=words) if columns.group else None
     fold = _folds(leads, config.evaluation.fold_column) if config.evaluation.fold_column else None
     own_group = hashes if keys is None else pd.factorize(keys)[0]
     examples = Examples(
@@ -304,9 +304,10 @@ def _canonical_order(
     return canonical, order
 
 
-def groups_of(leads: pd.DataFrame, name: str) -> np.ndarray:
+def groups_of(leads: pd.DataFrame, name: str, *, missing: Mapping[str, Sequence[str | float]]) -> np.ndarray:
     """Give a number to each account, and one of its own to each row without."""
-    texts = read_texts(leads[find_column(leads, name, key="columns.group")], missing=())
+    column = find_column(leads, name, key="columns.group")
+    texts = read_texts(leads[column], missing=missing_words(missing, str(column)))
     codes, uniques = pd.factorize(texts, sort=True)
     return np.where(codes < 0, len(uniques) + np.arange(len(codes)), codes)
 

@@ -36,6 +36,7 @@ from propensity.features import (
     reading_plan,
 )
 from propensity.labels import LabelledRows, make_examples
+from propensity.roles.fields import MAX_SHOWN, columns_of_fields, shown
 from propensity.rules import build_rules
 from propensity.schema import (
     Tables,
@@ -94,13 +95,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     if len(read.names) == 0:
         msg = f"No lead has an id: column {plan.id!r} (columns.id) is empty in every row. Name another."
         raise InputError(msg)
-    if read.history is not None and not {*read.history.frame["field"]} & {*map(normalise_name, leads.columns)}:
-        msg = (
-            "No change in the field history is of a column of the leads"
-            f"{_in_brackets(_counted(read.history.notes, 'field'))}. Check which columns name the lead, the field and "
-            "the time (columns.field_history)."
-        )
-        raise InputError(msg)
+    _check_history(read, [*map(str, leads.columns)])
     conversions = conversions_of(read.leads, pd.Index(read.names), plan, config, outcomes=tables.outcomes)
     chosen = _chosen(tables.cutoffs if touches is None else touches, read, config)
     extracted_at = _extracted_at(read, conversions, config)
@@ -118,7 +113,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     schema = replace(schema, cutoff=CUTOFF)
     rules = build_rules(config.rules, missing=words, schema=schema)
     valid = validate(frame, schema)
-    group = groups_of(frame, columns.group) if columns.group else None
+    group = groups_of(frame, columns.group, missing=words) if columns.group else None
     # Rows in time, then by name: numbers of groups must not hang on the file's order.
     canonical = np.lexsort((rows.lead, rows.cutoff))
     cutoff = rows.cutoff[canonical]
@@ -152,6 +147,29 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         said=_said_of_rows(rows, conversions, config),
         in_time=_in_time(schema.names, plan, read),
     )
+
+
+def _check_history(read: LeadTables, columns: Sequence[str]) -> None:
+    """Refuse a history of no column of the leads: today's values would stand for those of long ago.
+
+    Raises
+    ------
+    InputError
+    """
+    if read.history is None:
+        return
+    fields = [*dict.fromkeys(read.history.frame["field"])]
+    if {*fields} & {*map(normalise_name, columns)}:
+        return
+    alike = columns_of_fields(fields, columns)
+    calls = ", ".join(f"{field[:40]!r} as {column[:40]!r}" for field, column in [*alike.items()][:MAX_SHOWN])
+    advice = f" Let data.field_history have a query that calls {calls}; init writes it." if calls else ""
+    msg = (
+        "No change in the field history is of a column of the leads"
+        f"{_in_brackets(_counted(read.history.notes, 'field'))}. Its fields: {shown(fields)}. The leads' columns: "
+        f"{shown(columns)}.{advice} Check which columns name the lead, the field and the time (columns.field_history)."
+    )
+    raise InputError(msg)
 
 
 def _in_time(names: Sequence[str], plan: FeaturePlan, read: LeadTables) -> frozenset[str]:
