@@ -338,7 +338,7 @@ def test_a_log_that_ends_long_before_the_instant_is_warned_of(
 ) -> None:
     warnings = json.loads(scored({}, "--as-of", as_of).out)["warnings"]
     assert len(warnings) == is_late
-    assert all(one.startswith("The newest event is of 2025-12-31, 60 days before 2026-03-01") for one in warnings)
+    assert all(re.match(r"The newest event is of 2025-12-\d\d, \d\d days before 2026-03-01", one) for one in warnings)
 
 
 def test_a_log_is_late_once_it_is_silent_longer_than_ever(scored: Callable[..., Told], small_world: Frames) -> None:

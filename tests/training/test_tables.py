@@ -233,13 +233,17 @@ max_trees = 20
     assert ((first["fallback_reason"] != "INVALID_ROW") == is_born).all()
     assert again["fallback_reason"].to_list() == first["fallback_reason"].to_list()
     assert {*first["as_of"].dropna()} == {"2025-12-01T00:00:00+00:00"}
-    pd.DataFrame({"lead_id": ["L0100", "L0100"], "cutoff": ["2025-06-01T00:00Z", "2025-12-01T00:00Z"]}).to_csv(
+    # Of a lead that never converted.
+    open_lead = first["Lead"][is_born & ~first["Lead"].isin(tables.outcomes["lead_id"])].iloc[0]  # type: ignore[index]
+    born = tables.leads.set_index("Lead")["Created"][open_lead]
+    assert born < pd.Timestamp("2025-06-01", tz="UTC")
+    pd.DataFrame({"lead_id": [open_lead] * 2, "cutoff": ["2025-06-01T00:00Z", "2025-12-01T00:00Z"]}).to_csv(
         "c.csv", index=False
     )
     assert run(["score", "--cutoffs", "c.csv", "-o", "at.csv"]) == 0
     at = pd.read_csv("at.csv")
     assert at["as_of"].to_list() == ["2025-06-01T00:00:00+00:00", "2025-12-01T00:00:00+00:00"]
-    assert at["probability"].iloc[1] == again.loc["L0100", "probability"]
+    assert at["probability"].iloc[1] == again.loc[open_lead, "probability"]
     assert run(["explain", "leads.csv", "--lead", "L0100", "--as-of", "2025-12-01"]) == 0
     assert "Lead L0100" in capsys.readouterr().out
 
@@ -355,7 +359,7 @@ def test_the_sheet_reads_what_leads_did_where_there_is_no_model(
     born = tables.leads.set_index("Lead")["Created"] <= at
     asked = (log < at) & (log >= pd.Timestamp(at) - pd.Timedelta(days=90))
     expected = 30.0 * asked.reindex(scores.index, fill_value=False)
-    won = outcomes[pd.to_datetime(outcomes["converted_at"], utc=True) < at]["lead_id"]
+    won = outcomes[pd.to_datetime(outcomes["converted_at"], utc=True) < pd.Timestamp(at)]["lead_id"]
     born &= ~born.index.isin(won)
     pd.testing.assert_series_equal(scores["points"][born], expected[born], check_names=False)
     assert {*scores["fallback_reason"][born]} == {"MODEL_MISSING"}
