@@ -383,6 +383,22 @@ def test_score_json_is_one_object(project: Project, here: Path) -> None:
     assert answer["model_version"] == project.bundle.name
 
 
+@pytest.mark.parametrize("is_calibrated", [True, False])
+def test_a_score_by_probabilities_that_were_off_in_the_test_is_warned_of(
+    project: Project, here: Path, *, is_calibrated: bool
+) -> None:
+    from propensity.model import sealed
+    from propensity.storage.bundles import save_model
+
+    model = load_model(project.bundle)
+    judged = sealed(replace(model, facts={**model.facts, "calibrated": is_calibrated}))
+    bundle = save_model(judged, here / "bundle")
+    told = project.score(project.folder / "new_leads.csv", here / "scores.csv", "--model", str(bundle))
+    assert told.code == 0
+    assert ("probabilities were off" in told.out) is not is_calibrated
+    shutil.rmtree(bundle)
+
+
 def test_scoring_leaves_the_project_as_it_was(project: Project, here: Path) -> None:
     before = contents(project.folder)
     assert project.score(project.folder / "new_leads.csv", here / "scores.csv").code == 0

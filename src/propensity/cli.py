@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "propensity.toml"
 # What moves a lead less than these is shown as one sum.
 MAX_SHOWN = 15
+OFF = "on its test leads the model's probabilities were off (its card says how far): trust the order of leads"
 # Counts that are nobody's fault, in words.
 NOTES = {"events_of_unknown_leads": "{:,} events are of leads that are not in this file; passed over"}
 # Why nobody scores a row, in words.
@@ -504,11 +505,14 @@ def run_score(options: argparse.Namespace) -> None:
         write_scores(scores.frame, output)
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
+    warnings = [*rows.warnings]
+    if summary["scored_by"].get("model") and not model.facts.get("calibrated", True):
+        warnings.append(OFF)
     if options.json:
-        told = {"output": str(output), "model_version": model.version, "why_rules": why, "warnings": [*rows.warnings]}
+        told = {"output": str(output), "model_version": model.version, "why_rules": why, "warnings": warnings}
         print(json.dumps({**summary, **told}))
     else:
-        _print_scores(scores, summary, output, why, warnings=rows.warnings, as_of=as_of)
+        _print_scores(scores, summary, output, why, warnings=warnings, as_of=as_of)
     if options.strict and {*scores.reasons(without=BLAMELESS)} and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"

@@ -384,6 +384,8 @@ def test_every_column_is_accounted_for_however_its_name_is_written() -> None:
 def test_facts_say_what_it_was_learned_from(trained: TrainingRun) -> None:
     facts = trained.model.facts
     assert (facts["rows"], facts["target"], facts["evaluated"]) == (1000, "Won", "time")
+    assert trained.evaluation is not None
+    assert facts["calibrated"] is trained.evaluation.is_calibrated
     assert facts["target_means"] == "'1' means converted, '0' means not"
     newest = pd.to_datetime(leads(1000)["Created"]).max() + dt.timedelta(days=1)  # a day is known at its end
     assert facts["data_end"] == newest.tz_localize("UTC").isoformat()

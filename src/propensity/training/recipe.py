@@ -529,6 +529,7 @@ def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) ->
         "timezone": config.data.timezone,
         "data_end": prepared.data_end,
         "evaluated": evaluation.kind if evaluation else "",
+        "calibrated": evaluation is None or evaluation.is_calibrated,
         "data_digest": prepared.digest,
         "config_digest": hashlib.sha256(source.encode()).hexdigest(),
         "max_age_days": config.registry.max_age_days,
