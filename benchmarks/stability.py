@@ -7,7 +7,7 @@ A problem is a name and a number of rows: invented leads (`invent-3000`), web se
 behind, as in `shoppers-5000-apart`, every two retrainings share no lead, which needs twice the rows. Else a retraining
 is the whole of `learn` on leads drawn with replacement. Prints, over leads that teach in none: the mean standard
 deviation of calibrated log-odds over retrainings and as estimated, their ratio and correlation, the share of retrained
-log-odds within the range, that share when ranges lie around the retrainings' mean, and the CPU seconds and bytes it costs.
+log-odds within the range, that share when ranges lie around the retrainings' mean, and the CPU seconds and kB it costs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The only place for how far a lead's log-odds would move if the model were trained again on other leads of its past."""
+"""The only place for how far log-odds would move if the model were trained again on other leads of its past."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Stability:
         return bool(is_whole and np.isfinite(numbers).all() and min(self.scale, slope, intercept, *self.rest) >= 0)
 
     def margin_variance(self, matrix: np.ndarray, linear: LinearModel) -> np.ndarray:
-        """Give the variance of each row's margin, always added up in the same order, so that a row never sees its batch.
+        """Give the variance of each margin, always added up in the same order, so that a row never sees its batch.
 
         Parameters
         ----------
