@@ -149,7 +149,9 @@ def judge(leads: pd.DataFrame, model: PropensityModel) -> Judged:
 
 
 def stability_range(margin: np.ndarray, spread: np.ndarray, *, calibrator: Calibrator) -> tuple[np.ndarray, np.ndarray]:
-    """Give the range in which nine in ten models lie that other leads of the same past would have taught.
+    """Give the range meant to hold nine in ten models that other leads of the same past would have taught.
+
+    Where forests ship it held fewer when measured: see the decision record 0012.
 
     No confidence interval of the lead's own chance: what no training sees is not in it.
 
