@@ -297,8 +297,8 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         if learned.stability is not None:
             lines += [
                 "",
-                "`p_low` and `p_high` say how much a probability would move if the model were trained again on other leads "
-                "of the same past. They are no confidence interval of a lead's own chance.",
+                "`p_low` and `p_high` say how much a probability would move if the model were trained again on other "
+                "leads of the same past. They are no confidence interval of a lead's own chance.",
             ]
     return "\n".join([*lines, ""])
 
