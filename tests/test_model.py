@@ -16,7 +16,7 @@ from propensity.config import RulesConfig
 from propensity.encoding import CategoryCode, Encoder, NumberCode
 from propensity.errors import BundleError
 from propensity.explanations import Reference
-from propensity.learners import Recipe, fit_blend
+from propensity.learners import Recipe, fit_blend, fit_stability
 from propensity.model import (
     Learned,
     PropensityModel,
@@ -239,3 +239,41 @@ def test_invented_rows_lie_within_what_the_encoder_follows() -> None:
 def test_invented_rows_are_always_the_same() -> None:
     assert invent_rows(ENCODER).shape == (32, 2)
     np.testing.assert_array_equal(invent_rows(ENCODER), invent_rows(ENCODER))
+
+
+def with_stability() -> PropensityModel:
+    original = model()
+    assert original.learned is not None
+    linear = original.learned.blend.linear
+    assert linear is not None
+    values, y = leads()
+    stability = fit_stability(
+        ENCODER.encode(values),
+        y,
+        linear=linear,
+        strength=0.1,
+        groups=np.arange(len(y)),
+        weight=None,
+        scale=1.2,
+        calibration=(0.001, 0.0, 0.01),
+    )
+    return replace(original, learned=replace(original.learned, stability=stability))
+
+
+def test_ranges_travel_with_the_bundle_and_older_bundles_have_none(files: dict[str, bytes]) -> None:
+    again = model_from_files(bundle_files(with_stability())).learned
+    older = model_from_files(files).learned
+    assert again is not None
+    assert older is not None
+    rows = invent_rows(ENCODER)
+    margin = again.blend.margin(rows)
+    assert (again.spread(rows, margin) > 0).all()
+    assert np.isnan(older.spread(rows, margin)).all()
+
+
+def test_a_stability_of_another_model_is_refused() -> None:
+    def cut(stability: dict[str, Any]) -> dict[str, Any]:
+        return {**stability, "rest": stability["rest"][:-1]}
+
+    with pytest.raises(BundleError):
+        model_from_files(changed(bundle_files(with_stability()), "stability.json", cut))

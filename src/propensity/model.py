@@ -19,7 +19,7 @@ from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
 from propensity.explanations import Reference
 from propensity.features.plan import FeaturePlan
-from propensity.learners import KINDS, LINEAR, Blend, Forest, LinearModel, Recipe, check_forest_text
+from propensity.learners import KINDS, LINEAR, Blend, Forest, LinearModel, Recipe, Stability, check_forest_text
 from propensity.rules import Rules
 from propensity.schema import Schema
 
@@ -40,12 +40,32 @@ class Learned:
     blend : Blend
     calibrator : Calibrator
     bands : Bands
+    stability : Stability or None
+        What the ranges of scores come from; None in older bundles.
     """
 
     encoder: Encoder
     blend: Blend
     calibrator: Calibrator
     bands: Bands
+    stability: Stability | None = None
+
+    def spread(self, matrix: np.ndarray, margin: np.ndarray) -> np.ndarray:
+        """Give how far each lead's log-odds move from one training to the next; NaN where that was not measured.
+
+        Parameters
+        ----------
+        matrix : array of float, shape (n_leads, n_features)
+        margin : array of float, shape (n_leads,)
+
+        Returns
+        -------
+        array of float, shape (n_leads,)
+            Standard deviations.
+        """
+        if self.stability is None or self.blend.linear is None:
+            return np.full(len(matrix), np.nan)
+        return self.stability.spread(matrix, margin, linear=self.blend.linear, slope=self.calibrator.slope)
 
     def probability(self, values: pd.DataFrame) -> np.ndarray:
         """Give each lead's calibrated probability of conversion.
@@ -145,6 +165,8 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
         }
         if blend.linear is not None:
             parts["linear.json"] = blend.linear.to_dict()
+        if learned.stability is not None:
+            parts["stability.json"] = learned.stability.to_dict()
         texts |= {_forest_file(i): blend.forests[kind].text for i, kind in enumerate(sorted(blend.forests))}
     files = {name: _json_bytes(part) for name, part in parts.items()}
     files |= {name: text.encode() for name, text in texts.items()}
@@ -251,11 +273,18 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         if len(linear.terms) != len(encoder.names):
             msg = "the linear model has other columns"
             raise ValueError(msg)
+    stability = None
+    if "stability.json" in files:
+        stability = Stability.from_dict(_from_json(files["stability.json"]))
+        if linear is None or not stability.fits(linear):
+            msg = "the stability is of another linear model"
+            raise ValueError(msg)
     return Learned(
         encoder=encoder,
         blend=Blend(recipe=recipe, forests=forests, linear=linear),
         calibrator=Calibrator.from_dict(_from_json(files["calibrator.json"])),
         bands=Bands.from_dict(_from_json(files["thresholds.json"])),
+        stability=stability,
     )
 
 

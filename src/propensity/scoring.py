@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 
 from propensity.bands import DECIMALS
+from propensity.calibration import Calibrator, sigmoid
 from propensity.encoding import OTHER
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
 from propensity.features.fit import derive, derived_names
+<<<<<<< HEAD
 from propensity.features.plan import CONVERTED, CREATED_LATER
+=======
+from propensity.learners import REACH
+>>>>>>> e_range
 from propensity.model import PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
 from propensity.schema import (
@@ -112,12 +117,16 @@ class Judged:
         None where nothing was learned.
     probability : array of float, shape (n_leads,)
         Rounded to 1e-9, as it is shown and compared; NaN where nothing was learned.
+    low, high : array of float, shape (n_leads,)
+        The stability range, around `probability`; NaN where it was not measured.
     explanation : Explanation or None
     """
 
     rows: LeadRows
     matrix: np.ndarray | None
     probability: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     explanation: Explanation | None
 
 
@@ -149,12 +158,47 @@ def judge(leads: pd.DataFrame, model: PropensityModel, *, asked: pd.Series | Non
     rows = partition(leads, model.schema, also=model.rules.columns_beside(model.schema, leads), asked=asked)
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
-        return Judged(rows=rows, matrix=None, probability=np.full(len(rows.ids), np.nan), explanation=None)
+        nan = np.full(len(rows.ids), np.nan)
+        return Judged(rows=rows, matrix=None, probability=nan, low=nan, high=nan, explanation=None)
     matrix = learned.encoder.encode(rows.read)
-    probability = np.round(learned.calibrator.probability(learned.blend.margin(matrix)), DECIMALS)
+    margin = learned.blend.margin(matrix)
+    probability = np.round(learned.calibrator.probability(margin), DECIMALS)
+    low, high = stability_range(margin, learned.spread(matrix, margin), calibrator=learned.calibrator)
     contributions, base = learned.blend.contributions(matrix)
     explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
-    return Judged(rows=rows, matrix=matrix, probability=probability, explanation=explanation)
+    return Judged(rows=rows, matrix=matrix, probability=probability, low=low, high=high, explanation=explanation)
+
+
+def stability_range(margin: np.ndarray, spread: np.ndarray, *, calibrator: Calibrator) -> tuple[np.ndarray, np.ndarray]:
+    """Give the range meant to hold nine in ten models that other leads of the same past would have taught.
+
+    Where forests ship it held fewer when measured: see the decision record 0012.
+
+    No confidence interval of the lead's own chance: what no training sees is not in it.
+
+    Parameters
+    ----------
+    margin : array of float, shape (n_leads,)
+    spread : array of float, shape (n_leads,)
+        Standard deviations of calibrated log-odds.
+    calibrator : Calibrator
+        Its limit holds for the range too.
+
+    Returns
+    -------
+    low, high : array of float in [0, 1], shape (n_leads,)
+
+    Examples
+    --------
+    >>> plain = Calibrator(slope=1.0, intercept=0.0, limit=6.0, n_rows=400, n_positive=200)
+    >>> low, high = stability_range(np.array([0.0]), np.array([0.5]), calibrator=plain)
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([0.306], [0.694])
+    """
+    log_odds = calibrator.log_odds(margin)
+    ends = (np.clip(log_odds + way * REACH * spread, -calibrator.limit, calibrator.limit) for way in (-1, 1))
+    low, high = (np.round(sigmoid(end), DECIMALS) for end in ends)
+    return low, high
 
 
 def _with_derived(leads: pd.DataFrame, model: PropensityModel) -> pd.DataFrame:
@@ -235,7 +279,8 @@ def score(
     frame = pd.DataFrame({model.schema.id or "row": rows.ids})
     frame["as_of"] = (as_of or None) if own_as_of is None else own_as_of
     frame["probability"] = np.where(is_scored, np.where(by_rules, theirs.probability, own.probability), np.nan)
-    frame["p_low"], frame["p_high"] = np.nan, np.nan
+    is_models = is_scored & ~by_rules
+    frame["p_low"], frame["p_high"] = (np.where(is_models, end, np.nan) for end in (judged.low, judged.high))
     frame["band"], frame["band_raw"] = band, band
     certified = np.where(by_rules, theirs.certified, own.certified)
     certified[~is_scored] = None
@@ -245,10 +290,9 @@ def score(
     frame["fallback_reason"] = np.where(is_nobodys, why_nobody, reason)
     frame["override"] = ""
     frame["points"] = np.where(is_scored, points.points, np.nan) if model.rules.rules else np.nan
-    shown = is_scored & ~by_rules
     families = family_points(judged.explanation, model.schema) if judged.explanation else {}
     for family in ("fit", "behaviour"):
-        frame[f"{family}_pp"] = np.where(shown, families.get(family, np.nan), np.nan)
+        frame[f"{family}_pp"] = np.where(is_models, families.get(family, np.nan), np.nan)
     texts = [
         (rule if is_rule else model_text) if scored else []
         for rule, model_text, is_rule, scored in zip(theirs.reasons, own.reasons, by_rules, is_scored, strict=True)

@@ -2,6 +2,7 @@
 
 from propensity.learners.blend import (
     LINEAR,
+    STRENGTH,
     Blend,
     Candidate,
     Recipe,
@@ -16,27 +17,35 @@ from propensity.learners.blend import (
 from propensity.learners.forest import KINDS, ON_LINEAR, Forest, check_forest_text, fit_forest
 from propensity.learners.linear import LinearModel, fit_linear
 from propensity.learners.recency import HALF_LIVES, choose_half_life, recency_weights
+from propensity.learners.stability import REACH, Stability, calibrator_moves, deal, fit_stability, scale_of
 
 __all__ = [
     "HALF_LIVES",
     "KINDS",
     "LINEAR",
     "ON_LINEAR",
+    "REACH",
+    "STRENGTH",
     "Blend",
     "Candidate",
     "Forest",
     "LinearModel",
     "Recipe",
+    "Stability",
+    "calibrator_moves",
     "candidate_margins",
     "check_forest_text",
     "choose_half_life",
     "choose_recipe",
+    "deal",
     "even_margin",
     "fit_blend",
     "fit_forest",
     "fit_linear",
+    "fit_stability",
     "is_sure",
     "kinds_for",
     "margin_loss",
     "recency_weights",
+    "scale_of",
 ]

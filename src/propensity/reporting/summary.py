@@ -294,6 +294,12 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
             stand = "certified" if promise.certified else "not certified"
             kind = "precision" if band == SQL else "recall with SQL"
             lines.append(f"- {band}: probability >= {threshold:.4f}; {kind} {promise.rate:.0%}, {stand}.")
+        if learned.stability is not None:
+            lines += [
+                "",
+                "`p_low` and `p_high` say how much a probability would move if the model were trained again on other "
+                "leads of the same past. They are no confidence interval of a lead's own chance.",
+            ]
     return "\n".join([*lines, ""])
 
 

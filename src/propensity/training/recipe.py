@@ -21,16 +21,22 @@ from propensity.explanations import fit_reference
 from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins, without_groups
 from propensity.learners import (
     HALF_LIVES,
+    STRENGTH,
     Candidate,
+    Stability,
+    calibrator_moves,
     candidate_margins,
     choose_half_life,
     choose_recipe,
+    deal,
     even_margin,
     fit_blend,
+    fit_stability,
     is_sure,
     kinds_for,
     margin_loss,
     recency_weights,
+    scale_of,
 )
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
@@ -116,7 +122,7 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
         return _model_run(prepared, audit, config, tell)
 
 
-def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
+def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges: bool = False) -> Learned:
     """Fit everything between read values and bands on these rows alone.
 
     Out-of-fold margins of all blocks but the last choose the recipe and propose the thresholds, those of the last
@@ -128,6 +134,8 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
     examples : Examples
     prepared : Prepared
     config : Config
+    with_ranges : bool
+        Measure too how far scores move from one training to the next.
 
     Returns
     -------
@@ -195,7 +203,71 @@ def learn(examples: Examples, prepared: Prepared, config: Config) -> Learned:
         seed=learner.seed,
         weight=_aged(examples, half_life),
     )
-    return Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=bands)
+    learned = Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=bands)
+    if not with_ranges:
+        return learned
+
+    def recalibrated(left: np.ndarray) -> tuple[float, float]:
+        again = fit_calibrator(
+            margin[is_judged], y[is_judged], of_row[is_judged], is_time=blocks.is_time, weight=weight[is_judged] * left
+        )
+        return again.slope, again.intercept
+
+    moves = calibrator_moves(recalibrated, examples.groups[is_judged], seed=learner.seed)
+    return replace(learned, stability=_stability(learned, examples, matrix, config, calibration=moves))
+
+
+def _stability(
+    learned: Learned,
+    examples: Examples,
+    matrix: np.ndarray,
+    config: Config,
+    *,
+    calibration: tuple[float, float, float],
+) -> Stability | None:
+    """Measure how far the shipped blend moves when other leads of the same past teach it."""
+    recipe, linear = learned.blend.recipe, learned.blend.linear
+    if linear is None:
+        return None
+    weight = _aged(examples, recipe.half_life)
+    scale = _scale(learned, examples, matrix, config, weight=weight) if recipe.forest_share else 1.0
+    return fit_stability(
+        matrix,
+        examples.y,
+        linear=linear,
+        strength=STRENGTH,
+        groups=examples.groups,
+        weight=weight,
+        scale=scale,
+        calibration=calibration,
+    )
+
+
+def _scale(
+    learned: Learned, examples: Examples, matrix: np.ndarray, config: Config, *, weight: np.ndarray | None
+) -> float:
+    """Train the recipe on two thirds of the leads, each alone, and see how far they differ on the last one.
+
+    Rows that taught would not do: trees follow them.
+    """
+    third, y, learner = deal(examples.groups, 3, seed=config.learner.seed), examples.y, config.learner
+    if not all(_can_learn(y[third == k]) for k in range(2)):
+        return 1.0
+    one, other = (
+        fit_blend(
+            matrix[third == k],
+            y[third == k],
+            encoder=learned.encoder,
+            recipe=learned.blend.recipe,
+            max_depth=learner.max_depth,
+            seed=learner.seed,
+            weight=None if weight is None else weight[third == k],
+        )
+        for k in range(2)
+    )
+    unseen = matrix[third == 2]
+    lines = [blend.linear.margin(unseen) for blend in (one, other) if blend.linear is not None]
+    return scale_of((one.margin(unseen), other.margin(unseen)), (lines[0], lines[1]))
 
 
 def _candidates(
@@ -449,7 +521,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
     evaluation = evaluate(parts, kind="time" if is_time else "folds", random=random, seed=seed)
     tell("training on all rows", 1 - 1 / steps)
     bound = time_bound(examples, prepared)
-    learned = learn(examples, prepared, config)
+    learned = learn(examples, prepared, config, with_ranges=True)
     # What past origins did better without is no feature of the model.
     schema = prepared.schema
     schema = replace(schema, columns=tuple(c for c in schema.columns if c.name in {*learned.encoder.names}))
