@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from propensity.asof import NEVER, microseconds, read_stamps
 from propensity.config import Config
 from propensity.errors import InputError
+from propensity.features import read_lead_tables, reading_plan
 from propensity.leakage import ColumnAudit, audit_columns
 from propensity.quality import Flaw, find_flaws
-from propensity.schema import Tables, normalise_name
-from propensity.training.rows import Prepared, prepare
+from propensity.schema import MAX_CELL_CHARACTERS, Tables, find_column, normalise_name, too_long
+from propensity.training.rows import Prepared, prepare, said_of_clocks
 from propensity.training.tables import prepare_tables
+
+# Counts of records that are used all the same.
+IN_CLOCK_CHANGE = (
+    "event_times_in_clock_change",
+    "outcome_times_in_clock_change",
+    "field_change_times_in_clock_change",
+)
+# Why a feature made of events, or of a field's history, needs no evidence.
+SAFE = "made of records known before the cutoff: safe by construction"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +38,20 @@ class Audit:
     ----------
     entries : tuple of dict
         One a column: ``column, role, verdict, evidence, price``. The verdict is ``QUARANTINE`` (left out: it knows the
-        future), ``REVIEW`` (used, but a person must look), ``OK``, ``LEFT OUT`` (teaches nothing, or declared unknown
-        in time) or ``UNUSED`` (not named as a feature). The price is None or ``{"auc_with", "auc_without"}``.
+        future), ``REVIEW`` (used, but a person must look), ``OK`` or ``UNUSED`` (not named as a feature, declared
+        unknown in time, or it teaches nothing). The price is None or ``{"auc_with", "auc_without"}``.
     flaws : tuple of Flaw
         What else a person may want to mend.
+    dropped : dict of str to int
+        Rows and records not used, by reason.
+    said : tuple of str
+        What else a person should know of how the files were read.
     """
 
     entries: tuple[Mapping[str, Any], ...]
     flaws: tuple[Flaw, ...]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
 
 
 def audit(tables: Tables, config: Config) -> Audit:
@@ -55,8 +72,66 @@ def audit(tables: Tables, config: Config) -> Audit:
 
 
 def prepare_any(tables: Tables, config: Config) -> Prepared:
-    """Make training rows of tables or of a flat file."""
-    return prepare_tables(tables, config) if config.has_tables else prepare(tables.leads, config)
+    """Make training rows of tables or of a flat file.
+
+    Raises
+    ------
+    InputError
+        The data cannot be read.
+    """
+    if not config.has_tables:
+        return prepare(tables.leads, config)
+    prepared = prepare_tables(tables, config)
+    if "events_too_long" in prepared.dropped and tables.events is not None:
+        name = str(find_column(tables.events, config.columns.event.type, key="columns.event.type"))
+        rows = ", ".join(str(i + 1) for i in np.flatnonzero(too_long(tables.events[[name]]))[:5])
+        msg = (
+            f"{prepared.dropped['events_too_long']:,} events hold a type of more than {MAX_CELL_CHARACTERS:,} "
+            f"characters (column {name!r}, columns.event.type; first data rows {rows}). Shorten it: a type is a name."
+        )
+        raise InputError(msg)
+    # Times read by a rule are used: they are told, not counted among what is not.
+    unclear = {name: prepared.dropped[name] for name in IN_CLOCK_CHANGE if name in prepared.dropped}
+    said = said_of_clocks(sum(unclear.values()), config, what="times of events, outcomes and field changes")
+    return replace(
+        prepared,
+        dropped={name: n for name, n in prepared.dropped.items() if name not in unclear},
+        said=(*prepared.said, *said, *_said_of_creation(tables, config)),
+    )
+
+
+def _said_of_creation(tables: Tables, config: Config) -> tuple[str, ...]:
+    """Word what is odd about when leads were created: in a change of clocks, or after they had done something."""
+    if config.columns.date is None:
+        return ()
+    plan = replace(reading_plan(config), stages={})
+    read = read_lead_tables(tables.leads, plan, events=tables.events)
+    # A date without a time may have been any moment of that day: what happened on it did not happen before.
+    stamps = read_stamps(
+        read.leads,
+        config.columns.date,
+        key="columns.date",
+        timezone=plan.timezone,
+        missing=plan.missing,
+        date_is_start=True,
+    )
+    said = said_of_clocks(stamps.in_clock_change, config, what="dates of creation")
+    if read.events is None:
+        return said
+    first = np.full(len(read.owners), NEVER)
+    has_owner = read.owner >= 0
+    np.minimum.at(first, read.owner[has_owner], microseconds(stamps.at)[has_owner])
+    created_at = first[read.events.key]
+    is_early = (read.events.occurred_at < created_at) & (created_at < NEVER)
+    if not is_early.any():
+        return said
+    whose = "account" if plan.event.group else "lead"
+    return (
+        *said,
+        f"{int(is_early.sum()):,} events of {len(np.unique(read.events.key[is_early])):,} {whose}s happened before "
+        f"their {whose} was created (columns.date), and count like any other. If that cannot be, mend that date, or "
+        "its time zone (data.timezone).",
+    )
 
 
 def audit_prepared(prepared: Prepared, config: Config) -> tuple[Audit, Prepared]:
@@ -89,7 +164,9 @@ def audit_prepared(prepared: Prepared, config: Config) -> tuple[Audit, Prepared]
         lead=None if schema.cutoff is None else pd.factorize(examples.leads[schema.id])[0],
         from_events=prepared.in_time,
     )
-    found = Audit(entries=_entries(prepared, columns, config), flaws=flaws)
+    found = Audit(
+        entries=_entries(prepared, columns, config), flaws=flaws, dropped=prepared.dropped, said=prepared.said
+    )
     kept = tuple(
         column for column, judged in zip(schema.columns, columns, strict=True) if judged.verdict != "QUARANTINE"
     )
@@ -126,16 +203,19 @@ def _entries(prepared: Prepared, judged: tuple[ColumnAudit, ...], config: Config
     entries = []
     for column in map(str, prepared.examples.leads.columns):
         name = normalise_name(column)
+        if name == prepared.schema.cutoff and name not in roles:
+            continue  # which this package puts there
         role, verdict, evidence, price = "ignored", "UNUSED", "named nowhere in [columns]", None
         if name in kept:
             told = found[name]
             said = [*(e.sentence for e in told.evidence), *([notes[name][1]] if name in notes else [])]
+            if not said and column in prepared.in_time:
+                said = [SAFE]
             role, verdict, evidence = kept[name], told.verdict, "; ".join(said)
             if told.price is not None:
                 price = {"auc_with": told.price.with_auc, "auc_without": told.price.without_auc}
         elif name in notes:
             role, evidence = notes[name]
-            verdict = "LEFT OUT"
         elif name in ignored:
             evidence = "under columns.ignore"
         elif name in roles:
