@@ -15,11 +15,8 @@ from propensity.encoding import OTHER
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
 from propensity.features.fit import derive, derived_names
-<<<<<<< HEAD
 from propensity.features.plan import CONVERTED, CREATED_LATER
-=======
 from propensity.learners import REACH
->>>>>>> e_range
 from propensity.model import PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
 from propensity.schema import (

@@ -99,6 +99,18 @@ def refused(
 
 
 @pytest.fixture
+def audited(small_world: Frames, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Audit files that are odd but can be learned from; give what was said."""
+
+    def said(change: Mapping[str, pd.DataFrame | bytes], *, toml: str = TOML) -> str:
+        write(tmp_path, {**small_world, **change}, toml)
+        assert run(["audit", "-c", str(tmp_path / "propensity.toml")]) == 0
+        return capsys.readouterr().out
+
+    return said
+
+
+@pytest.fixture
 def prepared(small_world: Frames, tmp_path: Path) -> Callable[..., Prepared]:
     """Read files that are odd but can be learned from, up to the training rows."""
 
@@ -299,7 +311,11 @@ def test_a_query_that_fails_says_why_and_reaches_nothing_else(
     refused: Callable[..., str], small_world: Frames, path: str, query: str, says: str
 ) -> None:
     files = {"events.parquet": parquet(small_world["events"])}
-    assert says in refused(files, toml=from_parquet(query, path))
+    said = refused(files, toml=from_parquet(query, path))
+    assert says in said
+    if "failed (" in said:
+        assert "The file has: lead_id, occurred_at, event_type. The query: " in said
+        assert said.rstrip().endswith(query)
 
 
 # ---- cells of ten megabytes ------------------------------------------------------------------------------------------
@@ -313,6 +329,12 @@ def test_a_long_cell_that_is_used_is_refused_by_its_row(
     leads = with_cell(small_world["leads"].iloc[::-1].reset_index(drop=True), 40, column, cell)
     said = refused({"leads": leads})
     assert "1 rows hold a cell of more than 65,536 characters (first data rows 41)." in said
+
+
+def test_a_type_of_ten_megabytes_is_refused_by_its_row(refused: Callable[..., str], small_world: Frames) -> None:
+    said = refused({"events": with_cell(small_world["events"], 40, "event_type", TEN_MEGABYTES)})
+    assert "1 events hold a type of more than 65,536 characters (column 'event_type', columns.event.type; " in said
+    assert "first data rows 41" in said
 
 
 def test_a_long_cell_is_no_date(refused: Callable[..., str], small_world: Frames) -> None:
@@ -448,7 +470,46 @@ def test_clocks_that_change_neither_skip_nor_double_an_event(
     here = edited(("[columns]", 'timezone = "Europe/Ljubljana"\n[columns]'))
     naive = again(small_world["events"], "occurred_at", "%Y-%m-%d %H:%M:%S")
     odd = with_rows(naive, ("L0003", "2025-03-30 02:30:00", "visit"), ("L0090", "2025-10-26 02:30:00", "visit"))
-    assert prepared({"events": odd}, toml=here).dropped.keys() == plain.dropped.keys()
+    dropped = dict(prepared({"events": odd}, toml=here).dropped)
+    assert dropped.pop("event_times_in_clock_change") == 2
+    assert dropped.keys() == plain.dropped.keys()
+
+
+def test_times_in_a_change_of_clocks_are_used_and_said(audited: Callable[..., str], small_world: Frames) -> None:
+    here = edited(("[columns]", 'timezone = "Europe/Ljubljana"\n[columns]'))
+    odd = {
+        "events": with_rows(
+            again(small_world["events"], "occurred_at", "%Y-%m-%d %H:%M:%S"),
+            ("L0003", "2025-03-30 02:30:00", "visit"),
+            ("L0090", "2025-10-26 02:30:00", "visit"),
+        ),
+        "leads": with_cell(
+            again(small_world["leads"], "Created", "%Y-%m-%d %H:%M:%S"), 5, "Created", "2025-03-30 02:10:00"
+        ),
+    }
+    said = audited(odd, toml=here)
+    assert "2 times of events, outcomes and field changes stand in an hour that a change of clocks skips" in said
+    assert "1 dates of creation stand in an hour" in said
+    assert "event times in clock change" not in said
+
+
+def test_events_before_their_lead_was_created_are_said(audited: Callable[..., str], small_world: Frames) -> None:
+    leads, events = small_world["leads"], small_world["events"]
+    created = pd.to_datetime(leads["Created"][100])
+    day = created.strftime("%Y-%m-%d")
+    odd = [(created - pd.Timedelta(days=2, hours=h)).strftime("%Y-%m-%dT%H:%M:%SZ") for h in range(3)]
+    more = {"events": with_rows(events, *(("L0100", at, "visit") for at in odd))}
+    assert "happened before" not in audited({})
+    said = audited(more)
+    assert (
+        "3 events of 1 leads happened before their lead was created (columns.date), and count like any other." in said
+    )
+    # On the day of its creation nobody knows what came first, where no time is told.
+    dated = {
+        "leads": with_cell(again(leads, "Created", "%Y-%m-%d"), 100, "Created", day),
+        "events": with_rows(events, ("L0100", f"{day}T00:00:01Z", "visit")),
+    }
+    assert "happened before" not in audited(dated)
 
 
 def test_one_file_day_first_another_month_first_are_read_each_for_itself(
@@ -515,6 +576,18 @@ def test_odd_events_are_left_out_and_counted_and_their_order_means_nothing(
         "events_without_type": 1,
         "events_twice": 7,
     }
+
+
+def test_an_audit_says_the_counts_that_training_says(audited: Callable[..., str], small_world: Frames) -> None:
+    outcomes = small_world["outcomes"]
+    said = audited(
+        {
+            "events": with_rows(small_world["events"], ("L9999", "2025-06-01T00:00:00Z", "visit")),
+            "outcomes": with_rows(outcomes, (outcomes["lead_id"][0], "2025-12-30T00:00:00Z")),
+        }
+    )
+    assert "  - not used: events of unknown leads 1, " in said
+    assert "  - 1 conversions came after another of the same lead and were not used." in said
 
 
 def test_what_is_left_out_is_said_on_the_terminal(

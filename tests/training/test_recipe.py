@@ -375,8 +375,8 @@ def test_every_column_is_accounted_for_however_its_name_is_written() -> None:
         "Created": ("date", "OK", ""),
         "Demo": ("ignored", "UNUSED", "named nowhere in [columns]"),
         "Won": ("target", "OK", ""),
-        "Constant": ("fit", "LEFT OUT", "every value is the same"),
-        "Later": ("behaviour", "LEFT OUT", "availability is 'outcome': not known in time"),
+        "Constant": ("fit", "UNUSED", "every value is the same"),
+        "Later": ("behaviour", "UNUSED", "availability is 'outcome': not known in time"),
         "Notes": ("ignored", "UNUSED", "under columns.ignore"),
     }
 

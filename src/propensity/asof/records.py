@@ -18,6 +18,7 @@ from propensity.asof.joins import LeadKey, check_joined
 from propensity.asof.stamps import Stamps, parse_stamps
 from propensity.errors import InputError
 from propensity.schema import (
+    MAX_CELL_CHARACTERS,
     distinct,
     find_column,
     missing_words,
@@ -269,16 +270,19 @@ def _picked(positions: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return picked
 
 
-def _kinds(frame: pd.DataFrame, column: object, *, missing: Words) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Give for each record the position of its type, -1 where it has none, and the types that occur."""
+def _kinds(frame: pd.DataFrame, column: object, *, missing: Words) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """Give each record's position of its type, -1 where it has none; the types that occur; whose type is too long."""
     codes, cells = distinct(frame[column])
     names = read_texts(pd.Series(cells, dtype=object), missing=missing_words(missing, str(column)))
+    is_long = np.array([isinstance(cell, str) and len(cell) > MAX_CELL_CHARACTERS for cell in cells], dtype=bool)
+    names = names.where(~is_long)
     # A category that is no record's is no type.
     occurs = np.zeros(len(cells) + 1, dtype=bool)
     for start in range(0, len(codes), CHUNK_RECORDS):
         occurs[codes[start : start + CHUNK_RECORDS]] = True
     place, types = pd.factorize(names.where(occurs[:-1]), sort=True)
-    return _picked(place, codes), tuple(map(str, types))
+    long = _picked(np.where(is_long, 0, -1), codes) == 0 if is_long.any() else np.zeros(len(codes), dtype=bool)
+    return _picked(place, codes), tuple(map(str, types)), long
 
 
 def _optional(frame: pd.DataFrame, name: str, usual: str, *, key: str) -> object | None:
@@ -301,8 +305,9 @@ def read_events(
 ) -> Events:
     """Read an event table.
 
-    Records of unknown leads, without a stamp or a type are left out and counted; so are those that say the same
-    (lead, type, time and value) twice, the first known of them kept.
+    Records of unknown leads, without a stamp or a type are left out and counted; so are those whose type is no name
+    but a text longer than any cell may be, and those that say the same (lead, type, time and value) twice, the first
+    known of them kept.
 
     Parameters
     ----------
@@ -332,20 +337,24 @@ def read_events(
     _refuse_empty(frame, "events", key="data.events, --events")
     owner = _codes(frame, key, keys, missing=missing, what="events", key=named_by, leads=leads)
     where = {"timezone": timezone, "missing": missing}
-    occurred = microseconds(read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where).at)  # type: ignore[arg-type]
+    stamps = read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where)  # type: ignore[arg-type]
+    occurred, n_unclear = microseconds(stamps.at), stamps.in_clock_change
     recorded_column = _optional(frame, columns.recorded_at, "recorded_at", key="columns.event.recorded_at")
     known = occurred
     if recorded_column is not None:
         read = read_stamps(frame, str(recorded_column), key="columns.event.recorded_at", **where)  # type: ignore[arg-type]
         known = microseconds(read.at)
+        n_unclear += read.in_clock_change
         np.copyto(known, occurred, where=known == NEVER)
         np.maximum(known, occurred, out=known)
     type_column = find_column(frame, columns.type, key="columns.event.type")
-    kind, types = _kinds(frame, type_column, missing=missing)
+    kind, types, is_long = _kinds(frame, type_column, missing=missing)
     value_column = _optional(frame, columns.value, "value", key="columns.event.value")
     value = None
     notes = {"events_of_unknown_leads": int((owner < 0).sum()), "events_without_time": int((occurred == NEVER).sum())}
-    notes["events_without_type"] = int((kind < 0).sum())
+    notes["events_without_type"] = int(((kind < 0) & ~is_long).sum())
+    notes["events_too_long"] = int((is_long & (owner >= 0)).sum())
+    notes["event_times_in_clock_change"] = n_unclear
     if value_column is not None:
         value, lost = read_numbers(frame[value_column], missing=missing_words(missing, str(value_column)))
         value[np.abs(value) > MAX_VALUE] = np.nan
@@ -508,6 +517,7 @@ def read_conversions(
         "outcomes_of_unknown_leads": int((owner < 0).sum()),
         "outcomes_without_time": int((at == NEVER).sum()),
         "outcomes_twice": int(good.sum() - len(table)),
+        "outcome_times_in_clock_change": stamps.in_clock_change,
     }
     return Conversions(
         key=table["key"].to_numpy(), at=table["at"].to_numpy(), notes={name: n for name, n in notes.items() if n}
@@ -537,7 +547,8 @@ def read_history(
     key = "columns.field_history.id"
     owner = _codes(frame, columns.id, keys, missing=missing, what="field history", key=key, leads=leads)
     name = "columns.field_history.valid_from"
-    at = microseconds(read_stamps(frame, columns.valid_from, key=name, timezone=timezone, missing=missing).at)
+    stamps = read_stamps(frame, columns.valid_from, key=name, timezone=timezone, missing=missing)
+    at = microseconds(stamps.at)
     fields = frame[find_column(frame, columns.field, key="columns.field_history.field")]
     value = find_column(frame, columns.value, key="columns.field_history.value")
     old = _optional(frame, columns.old_value, "old_value", key="columns.field_history.old_value")
@@ -558,6 +569,7 @@ def read_history(
     notes = {
         "field_changes_of_unknown_leads": int((owner < 0).sum()),
         "field_changes_without_time": int((at == NEVER).sum()),
+        "field_change_times_in_clock_change": stamps.in_clock_change,
     }
     return History(
         frame=table.drop(columns=["text", "old_text"]).reset_index(drop=True),

@@ -51,10 +51,14 @@ class Stamps:
         When each record was known; NaT where missing. A date without a time is known at the next midnight.
     unread : int
         Filled cells that are no stamp, or one before 1800 or after 2999.
+    in_clock_change : int
+        Cells without a zone in an hour that a change of clocks skips or repeats: read as the next time that exists, or
+        as the first of the two.
     """
 
     at: pd.Series
     unread: int
+    in_clock_change: int = 0
 
     @property
     def newest(self) -> pd.Timestamp | None:
@@ -94,16 +98,18 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "", 
     Timestamp('2026-03-01 12:00:00+0000', tz='UTC')
     >>> parse_stamps(pd.Series(["31/01/2026", "05/02/2026"]), timezone="UTC", name="Created").newest
     Timestamp('2026-02-06 00:00:00+0000', tz='UTC')
+    >>> parse_stamps(pd.Series(["2025-03-30 02:30"]), timezone="Europe/Paris", name="Created").in_clock_change
+    1
     """
     series = series.reset_index(drop=True)
     what = f"Column {name!r}" + (f" ({key})" if key else "")
     if isinstance(series.dtype, np.dtype | pd.DatetimeTZDtype) and series.dtype.kind == "M":
         plausible = series.where(series.dt.year.between(FIRST_YEAR, LAST_YEAR))
         at = pd.Series(_to_utc(plausible, timezone)).dt.tz_localize("UTC")
-        n_filled = int(series.notna().sum())
+        n_filled, n_unclear = int(series.notna().sum()), int(_in_clock_change(plausible, timezone).sum())
     else:
         late = pd.Timedelta(days=0 if date_is_start else 1)
-        at, n_filled = _parse_cells(series, timezone=timezone, what=what, late=late)
+        at, n_filled, n_unclear = _parse_cells(series, timezone=timezone, what=what, late=late)
     unread = n_filled - int(at.notna().sum())
     if unread > (1 - STAMP_SHARE) * n_filled:
         msg = (
@@ -112,22 +118,27 @@ def parse_stamps(series: pd.Series, *, timezone: str, name: str, key: str = "", 
             f"{FIRST_YEAR} and {LAST_YEAR}. Leave a cell empty where there is no date."
         )
         raise InputError(msg)
-    return Stamps(at=at, unread=unread)
+    return Stamps(at=at, unread=unread, in_clock_change=n_unclear)
 
 
-def _parse_cells(series: pd.Series, *, timezone: str, what: str, late: pd.Timedelta) -> tuple[pd.Series, int]:
-    """Read every distinct cell once; give the instants and how many cells are filled."""
+def _parse_cells(series: pd.Series, *, timezone: str, what: str, late: pd.Timedelta) -> tuple[pd.Series, int, int]:
+    """Read every distinct cell once; give the instants, how many cells are filled, and how many in a clock change."""
     if not pd.api.types.is_numeric_dtype(series.dtype):
         series = series.astype(object).map(str, na_action="ignore")
     codes, uniques = pd.factorize(series, use_na_sentinel=True)
     texts = [" ".join(str(value).split()).lower() for value in uniques]
     filled = np.array([text != "" for text in texts] + [False])
     table = np.full(len(filled), np.datetime64("NaT"), dtype="datetime64[us]")
-    table[filled] = _parse_texts([text for text in texts if text], timezone=timezone, what=what, late=late)
-    return pd.Series(table[codes]).dt.tz_localize("UTC"), int(filled[codes].sum())
+    unclear = np.zeros(len(filled), dtype=bool)
+    written = [text for text in texts if text]
+    table[filled], unclear[filled] = _parse_texts(written, timezone=timezone, what=what, late=late)
+    return pd.Series(table[codes]).dt.tz_localize("UTC"), int(filled[codes].sum()), int(unclear[codes].sum())
 
 
-def _parse_texts(texts: Sequence[str], *, timezone: str, what: str, late: pd.Timedelta) -> np.ndarray:
+def _parse_texts(
+    texts: Sequence[str], *, timezone: str, what: str, late: pd.Timedelta
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the instants, and which of them stand in a change of clocks."""
     at = np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[us]")
     digits = [i for i, text in enumerate(texts) if _DIGITS.match(text)]
     if digits:
@@ -147,9 +158,12 @@ def _parse_texts(texts: Sequence[str], *, timezone: str, what: str, late: pd.Tim
     is_month_first = _is_month_first([texts[i] for i in year_last], [parts[i] for i in year_last], what=what)
     written = {i: _iso(found, is_month_first=is_month_first) for i, found in parts.items()}
     at[days] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in days]), **_ISO) + late, timezone)
-    at[naive] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in naive]), **_ISO), timezone)
+    local = pd.to_datetime(pd.Series([written[i] for i in naive]), **_ISO)
+    at[naive] = _to_utc(local, timezone)
+    unclear = np.zeros(len(texts), dtype=bool)
+    unclear[naive] = _in_clock_change(local, timezone)
     at[aware] = _to_utc(pd.to_datetime(pd.Series([written[i] for i in aware]), utc=True, **_ISO), timezone)
-    return at
+    return at, unclear
 
 
 def _take_apart(text: str) -> dict[str, str | None] | None:
@@ -214,6 +228,14 @@ def _parse_digits(texts: Sequence[str], *, timezone: str, what: str, late: pd.Ti
 def _are_days(texts: Sequence[str]) -> bool:
     """Say whether numbers are dates without signs, such as 20260131."""
     return all(19000101 <= float(text) <= 22621231 for text in texts)
+
+
+def _in_clock_change(stamps: pd.Series, timezone: str) -> np.ndarray:
+    """Say which local times do not exist in the zone, or are there twice."""
+    if stamps.dt.tz is not None:
+        return np.zeros(len(stamps), dtype=bool)
+    once = stamps.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
+    return np.asarray(once.isna() & stamps.notna())
 
 
 def _to_utc(stamps: pd.Series, timezone: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from propensity.evaluation import CHANCE, HEADERS
 from propensity.learners import LINEAR, ON_LINEAR
-from propensity.reporting.findings import flaw_lines, leak_lines
+from propensity.reporting.findings import dropped_lines, flaw_lines, leak_lines
 from propensity.schema import MQL, SQL
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ def training_summary(run: TrainingRun) -> list[str]:
         f"Leads      {_counted(data)}",
         f"           {run.model.facts['target_means']}",
     ]
-    if data["dropped"]:
-        counted = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in data["dropped"].items())
-        lines.append(f"           not used: {counted}")
+    lines += [f"           {line}" for line in dropped_lines(data["dropped"])]
     leaks = leak_lines(run.audit)
     if leaks:
         lines += ["", *leaks]
@@ -271,7 +269,7 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
     if review:
         lines += ["", "Used, and to be looked at:", ""]
         lines += [f"- {_cell(str(e['column']))}: {_cell(str(e['evidence']))}" for e in review]
-    aside = [entry for entry in audit if entry["verdict"] in {"QUARANTINE", "LEFT OUT", "UNUSED"}]
+    aside = [entry for entry in audit if entry["verdict"] in {"QUARANTINE", "UNUSED"}]
     if aside:
         lines += ["", "Not used:", "", *(f"- {_cell(str(e['column']))}: {_cell(str(e['evidence']))}" for e in aside)]
     if evaluation is not None:

@@ -1,6 +1,7 @@
 """The only place for what a lead table must look like: cells, columns, rows."""
 
 from propensity.schema.cells import (
+    MAX_CELL_CHARACTERS,
     NEGATIVE_WORDS,
     POSITIVE_WORDS,
     canonical_text,
@@ -11,6 +12,7 @@ from propensity.schema.cells import (
     read_ids,
     read_numbers,
     read_texts,
+    too_long,
 )
 from propensity.schema.columns import (
     EXPECTED_FILL,
@@ -35,6 +37,7 @@ from propensity.schema.rows import (
 
 __all__ = [
     "EXPECTED_FILL",
+    "MAX_CELL_CHARACTERS",
     "MQL",
     "NEGATIVE_WORDS",
     "NURTURE",
@@ -59,5 +62,6 @@ __all__ = [
     "read_texts",
     "resolve_columns",
     "row_hashes",
+    "too_long",
     "validate",
 ]

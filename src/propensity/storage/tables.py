@@ -27,6 +27,8 @@ MAX_BYTES = 4 * 2**30
 SAMPLE_CHARACTERS = 64 * 1024
 # Of 2,048 rows each: what a query gives at a time, where its texts become categories.
 CHUNK_VECTORS = 500
+# So much of a query that failed is shown.
+MAX_QUERY_CHARACTERS = 300
 _MAGIC = {
     b"PK\x03\x04": "an Excel workbook or zip archive; save it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as CSV",
@@ -120,6 +122,7 @@ def read_table(path: Path, *, query: str = "", categories: Collection[str] = ())
     elif is_parquet:
         _names_in(path, what=path.name)
     source = None if is_parquet else read_leads(path).leads
+    names = [] if source is None else [str(name) for name in source.columns]
     try:
         with duckdb.connect(":memory:", config={"temp_directory": ""}) as connection:
             if source is None:
@@ -130,6 +133,7 @@ def read_table(path: Path, *, query: str = "", categories: Collection[str] = ())
                 connection.execute("SET enable_external_access = false")
                 quoted = pattern.replace("'", "''")
                 connection.execute(f"CREATE TEMP VIEW source AS SELECT * FROM read_parquet('{quoted}')")  # noqa: S608
+                names = [name for name, *_ in connection.execute("DESCRIBE source").fetchall()]
             else:
                 connection.execute("SET enable_external_access = false")
                 connection.register("source", source)
@@ -140,7 +144,9 @@ def read_table(path: Path, *, query: str = "", categories: Collection[str] = ())
                 raise InputError(msg)
             frame = _fetched(connection.execute(query), categories)
     except duckdb.Error as error:
-        msg = f"The query over {path.name} failed ({type(error).__name__}). {_advice(error)}"
+        shown = " ".join(query.split())[:MAX_QUERY_CHARACTERS]
+        there = f" The file has: {', '.join(name[:40] for name in names[:12])}." if names else ""
+        msg = f"The query over {path.name} failed ({type(error).__name__}). {_advice(error)}{there} The query: {shown}"
         raise InputError(msg) from error
     except UnicodeEncodeError as error:
         msg = f"The query over {path.name} holds a character that is none. Write it again."
@@ -183,8 +189,28 @@ def _advice(error: Exception) -> str:
         # The first line names the column, the table or the syntax at fault.
         return f"{str(error).splitlines()[0][:300]} Its one table is called source."
     if isinstance(error, duckdb.ConversionException):
-        return "A cell is not of the type it is cast to. Use TRY_CAST, which gives NULL for such a cell."
+        what = "A cell is not of the type it is cast to. Use TRY_CAST, which gives NULL for such a cell."
+        return f"{_masked(error)} {what}"
+    if isinstance(error, duckdb.OutOfRangeException):
+        return f"{_masked(error)} A cell is too large for what is done with it. Use TRY, which gives NULL there."
+    # Any other message may quote a cell in any form.
     return "Try it in DuckDB over that file, as the table source; where it fails there too, write the file again."
+
+
+def _masked(error: Exception) -> str:
+    """Give the first line of a message that may quote a cell: up to the first quote, and without numbers.
+
+    Examples
+    --------
+    >>> _masked(ValueError("Conversion Error: Could not convert string 'it's me' to INT32"))
+    "Conversion Error: Could not convert string '...'."
+    >>> _masked(ValueError("Out of Range Error: Overflow in multiplication of INT64 (17 * 2.5)!"))
+    'Out of Range Error: Overflow in multiplication of INT64 (... * ...).'
+    """
+    first = str(error).splitlines()[0]
+    text = re.split(r"['\"]", first, maxsplit=1)[0]
+    words = re.sub(r"(?<![A-Za-z0-9])[-+.]*[0-9][-+.0-9eE]*", "...", text[:300]).rstrip(".!")
+    return f"{words}'...'." if text != first else f"{words}."
 
 
 def _check_parts(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from propensity.schema import Tables, normalise_name
 from propensity.training.rows import Prepared, prepare
 from propensity.training.tables import prepare_tables
 
+# Why a feature made of events, or of a field's history, needs no evidence.
+SAFE = "made of records known before the cutoff: safe by construction"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
@@ -27,14 +30,20 @@ class Audit:
     ----------
     entries : tuple of dict
         One a column: ``column, role, verdict, evidence, price``. The verdict is ``QUARANTINE`` (left out: it knows the
-        future), ``REVIEW`` (used, but a person must look), ``OK``, ``LEFT OUT`` (teaches nothing, or declared unknown
-        in time) or ``UNUSED`` (not named as a feature). The price is None or ``{"auc_with", "auc_without"}``.
+        future), ``REVIEW`` (used, but a person must look), ``OK`` or ``UNUSED`` (not named as a feature, declared
+        unknown in time, or it teaches nothing). The price is None or ``{"auc_with", "auc_without"}``.
     flaws : tuple of Flaw
         What else a person may want to mend.
+    dropped : dict of str to int
+        Rows and records not used, by reason.
+    said : tuple of str
+        What else a person should know of how the files were read.
     """
 
     entries: tuple[Mapping[str, Any], ...]
     flaws: tuple[Flaw, ...]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
 
 
 def audit(tables: Tables, config: Config) -> Audit:
@@ -89,7 +98,9 @@ def audit_prepared(prepared: Prepared, config: Config) -> tuple[Audit, Prepared]
         lead=None if schema.cutoff is None else pd.factorize(examples.leads[schema.id])[0],
         from_events=prepared.in_time,
     )
-    found = Audit(entries=_entries(prepared, columns, config), flaws=flaws)
+    found = Audit(
+        entries=_entries(prepared, columns, config), flaws=flaws, dropped=prepared.dropped, said=prepared.said
+    )
     kept = tuple(
         column for column, judged in zip(schema.columns, columns, strict=True) if judged.verdict != "QUARANTINE"
     )
@@ -126,16 +137,19 @@ def _entries(prepared: Prepared, judged: tuple[ColumnAudit, ...], config: Config
     entries = []
     for column in map(str, prepared.examples.leads.columns):
         name = normalise_name(column)
+        if name == prepared.schema.cutoff and name not in roles:
+            continue  # which this package puts there
         role, verdict, evidence, price = "ignored", "UNUSED", "named nowhere in [columns]", None
         if name in kept:
             told = found[name]
             said = [*(e.sentence for e in told.evidence), *([notes[name][1]] if name in notes else [])]
+            if not said and column in prepared.in_time:
+                said = [SAFE]
             role, verdict, evidence = kept[name], told.verdict, "; ".join(said)
             if told.price is not None:
                 price = {"auc_with": told.price.with_auc, "auc_without": told.price.without_auc}
         elif name in notes:
             role, evidence = notes[name]
-            verdict = "LEFT OUT"
         elif name in ignored:
             evidence = "under columns.ignore"
         elif name in roles:

@@ -43,6 +43,7 @@ from propensity.schema import (
 MAX_FOLDS = 50
 # Weeks that say how many leads come in.
 VOLUME_WEEKS = 8
+_NOTHING: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,10 +171,11 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     dropped = {"target_missing": int(np.isnan(target.y).sum())}
     leads = leads[~np.isnan(target.y)].reset_index(drop=True)
     y = target.y[~np.isnan(target.y)]
-    stamps = None
+    stamps, clocks = None, _NOTHING
     if columns.date:
         where = {"timezone": config.data.timezone, "missing": words}
-        stamps = read_stamps(leads, columns.date, key="columns.date", **where).at  # type: ignore[arg-type]
+        read = read_stamps(leads, columns.date, key="columns.date", **where)  # type: ignore[arg-type]
+        stamps, clocks = read.at, said_of_clocks(read.in_clock_change, config, what="dates of leads")
         known = stamps.notna().to_numpy()
         dropped["date_missing"] = int((~known).sum())
         leads, y, stamps = leads[known].reset_index(drop=True), y[known], stamps[known].reset_index(drop=True)
@@ -229,7 +231,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
             order=None if keys is None else [*keys.iloc[canonical]],
         ),
         plan=plan,
-        said=said,
+        said=(*said, *clocks),
     )
 
 
@@ -327,6 +329,17 @@ def _folds(leads: pd.DataFrame, name: str) -> np.ndarray:
         msg = f"Column {name!r} (evaluation.fold_column) names {len(labels)} folds; at most {MAX_FOLDS} are judged."
         raise InputError(msg)
     return folds
+
+
+def said_of_clocks(n: int, config: Config, *, what: str) -> tuple[str, ...]:
+    """Word how times were read that the zone skips or repeats; nothing where there are none."""
+    if n == 0:
+        return ()
+    return (
+        f"{n:,} {what} stand in an hour that a change of clocks skips or repeats in {config.data.timezone} "
+        "(data.timezone). They were read as the next time that exists, or as the first of the two; export them with "
+        "their zone to be sure.",
+    )
 
 
 def stated_end(data: DataConfig) -> int | None:

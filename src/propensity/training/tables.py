@@ -39,16 +39,32 @@ from propensity.labels import LabelledRows, make_examples
 from propensity.roles.fields import MAX_SHOWN, columns_of_fields, shown
 from propensity.rules import build_rules
 from propensity.schema import (
+    MAX_CELL_CHARACTERS,
     Tables,
     content_digest,
     find_column,
     missing_words,
     normalise_name,
+    too_long,
     validate,
 )
-from propensity.training.rows import Examples, Prepared, groups_of, infer_features, leads_per_week, stated_end
+from propensity.training.rows import (
+    Examples,
+    Prepared,
+    groups_of,
+    infer_features,
+    leads_per_week,
+    said_of_clocks,
+    stated_end,
+)
 
 # Fewer different cutoffs cannot be cut into a past and five blocks.
+# Counts of records that are used all the same.
+IN_CLOCK_CHANGE = (
+    "event_times_in_clock_change",
+    "outcome_times_in_clock_change",
+    "field_change_times_in_clock_change",
+)
 MIN_CUTOFFS_IN_TIME = 3
 
 
@@ -96,6 +112,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         msg = f"No lead has an id: column {plan.id!r} (columns.id) is empty in every row. Name another."
         raise InputError(msg)
     _check_history(read, [*map(str, leads.columns)])
+    _check_types(tables.events, read, config)
     conversions = conversions_of(read.leads, pd.Index(read.names), plan, config, outcomes=tables.outcomes)
     chosen = _chosen(tables.cutoffs if touches is None else touches, read, config)
     extracted_at = _extracted_at(read, conversions, config)
@@ -130,6 +147,8 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         is_apart=not labels.repeat,
     )
     counts = {**read.notes, **conversions.notes, **(chosen.notes if chosen else {}), **rows.dropped}
+    # Times read by a rule are used: they are told, not counted among what is not.
+    unclear = sum(counts.pop(name, 0) for name in IN_CLOCK_CHANGE)
     return Prepared(
         examples=examples,
         schema=schema,
@@ -144,7 +163,11 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
             order=[f"{name} {at}" for name, at in zip(read.names[rows.lead[canonical]], cutoff, strict=True)],
         ),
         plan=plan,
-        said=_said_of_rows(rows, conversions, config),
+        said=(
+            *_said_of_rows(rows, conversions, config),
+            *said_of_clocks(unclear, config, what="times of events, outcomes and field changes"),
+            *_said_of_creation(read, plan, config),
+        ),
         in_time=_in_time(schema.names, plan, read),
     )
 
@@ -168,6 +191,25 @@ def _check_history(read: LeadTables, columns: Sequence[str]) -> None:
         "No change in the field history is of a column of the leads"
         f"{_in_brackets(_counted(read.history.notes, 'field'))}. Its fields: {shown(fields)}. The leads' columns: "
         f"{shown(columns)}.{advice} Check which columns name the lead, the field and the time (columns.field_history)."
+    )
+    raise InputError(msg)
+
+
+def _check_types(events: pd.DataFrame | None, read: LeadTables, config: Config) -> None:
+    """Refuse types of events that are too long to be names.
+
+    Raises
+    ------
+    InputError
+    """
+    n_long = read.notes.get("events_too_long", 0)
+    if events is None or not n_long:
+        return
+    name = str(find_column(events, config.columns.event.type, key="columns.event.type"))
+    rows = ", ".join(str(i + 1) for i in np.flatnonzero(too_long(events[[name]]))[:5])
+    msg = (
+        f"{n_long:,} events hold a type of more than {MAX_CELL_CHARACTERS:,} characters (column {name!r}, "
+        f"columns.event.type; first data rows {rows}). Shorten it: a type is a name."
     )
     raise InputError(msg)
 
@@ -344,6 +386,34 @@ def _touches_of(touches: pd.DataFrame, rows: LabelledRows, chosen: Chosen) -> pd
 def _created_per_week(created_at: np.ndarray) -> float | None:
     known = to_stamps(created_at[created_at < NEVER])
     return leads_per_week(known) if len(known) else None
+
+
+def _said_of_creation(read: LeadTables, plan: FeaturePlan, config: Config) -> tuple[str, ...]:
+    """Word what is odd about when leads were created: in a change of clocks, or after they had done something."""
+    if plan.date is None:
+        return ()
+    # A date without a time may have been any moment of that day: what happened on it did not happen before.
+    stamps = read_stamps(
+        read.leads, plan.date, key="columns.date", timezone=plan.timezone, missing=plan.missing, date_is_start=True
+    )
+    said = said_of_clocks(stamps.in_clock_change, config, what="dates of creation")
+    if read.events is None:
+        return said
+    first = np.full(len(read.owners), NEVER)
+    has_owner = read.owner >= 0
+    np.minimum.at(first, read.owner[has_owner], microseconds(stamps.at)[has_owner])
+    # Stages, which stand behind the log, are dates of the leads themselves.
+    key, occurred_at = read.events.key[: read.n_logged], read.events.occurred_at[: read.n_logged]
+    is_early = (occurred_at < first[key]) & (first[key] < NEVER)
+    if not is_early.any():
+        return said
+    whose = "account" if plan.event.group else "lead"
+    return (
+        *said,
+        f"{int(is_early.sum()):,} events of {len(np.unique(key[is_early])):,} {whose}s happened before their {whose} "
+        "was created (columns.date), and count like any other. If that cannot be, mend that date, or its time zone "
+        "(data.timezone).",
+    )
 
 
 def _said_of_rows(rows: LabelledRows, conversions: Conversions, config: Config) -> tuple[str, ...]:
