@@ -10,6 +10,7 @@ from propensity.learners.blend import (
     even_margin,
     fit_blend,
     kinds_for,
+    margin_loss,
 )
 from propensity.learners.forest import KINDS, ON_LINEAR, Forest, check_forest_text, fit_forest
 from propensity.learners.linear import LinearModel, fit_linear
@@ -34,5 +35,6 @@ __all__ = [
     "fit_forest",
     "fit_linear",
     "kinds_for",
+    "margin_loss",
     "recency_weights",
 ]

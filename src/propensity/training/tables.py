@@ -43,7 +43,15 @@ from propensity.schema import (
     normalise_name,
     validate,
 )
-from propensity.training.rows import Examples, Prepared, groups_of, infer_features, leads_per_week, stated_end
+from propensity.training.rows import (
+    Examples,
+    Prepared,
+    groups_of,
+    infer_features,
+    leads_per_week,
+    months_of,
+    stated_end,
+)
 
 # Fewer different cutoffs cannot be cut into a past and five blocks.
 MIN_CUTOFFS_IN_TIME = 3
@@ -131,6 +139,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         known=cutoff + labels.horizon_days * DAY,
         weight=None if (weight == 1).all() else weight,
         is_apart=not labels.repeat,
+        month=months_of(to_stamps(cutoff), timezone=config.data.timezone),
     )
     counts = {**read.notes, **conversions.notes, **(chosen.notes if chosen else {}), **rows.dropped}
     return Prepared(
