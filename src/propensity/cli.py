@@ -906,6 +906,7 @@ def _write_reports(result: TrainingRun, folder: Path, summary: Sequence[str]) ->
 
     from propensity import plotting
     from propensity.explanations import explain
+    from propensity.storage.scores import table_csv
     from propensity.storage.writing import write_folder
 
     files = {"summary.txt": ("\n".join(summary) + "\n").encode(), "card.md": result.model.card.encode()}
@@ -926,6 +927,7 @@ def _write_reports(result: TrainingRun, folder: Path, summary: Sequence[str]) ->
             content = io.BytesIO()
             figure.savefig(content, format="png", dpi=120)
             files[name] = content.getvalue()
+        files |= {f"{name}.csv": table_csv(table).encode() for name, table in evaluation.tables().items()}
     write_folder(folder, files)
     return folder
 

@@ -22,6 +22,7 @@ from propensity.metrics import (
     equal_mass_bins,
     gain_lower_bound,
     level_counts,
+    log_odds_shift,
     mean_interval,
     measure,
     observed_over_expected,
@@ -44,6 +45,10 @@ MAX_DEBIASED_CE = 0.02
 BEARABLE = (0.8, 1.25)
 # Segments expected to convert less often are too small to be judged one by one.
 MIN_EXPECTED = 50
+# Months are few and follow each other: fewer conversions do to judge one.
+MIN_EXPECTED_MONTH = 10
+# Segments with fewer conversions are told to be off, not by how far.
+MIN_CONVERTED_SHIFT = 100
 # Ranking within a segment needs as many of each outcome.
 MIN_OUTCOMES = 20
 # Values that fewer leads share are told together: a rare one can point at a person.
@@ -72,6 +77,9 @@ class Predictions:
         The month in which each row's features end, as ``2026-03``; None without dates.
     slices : mapping of str to array, shape (n_rows,)
         By column, the value each row has in it, to look at segments apart.
+    older_gain : array of float or None, shape (n_rows,)
+        How much lower the row's log loss is because the older half of its past teaches too; NaN or None where that
+        was not tried.
     """
 
     y: np.ndarray
@@ -83,6 +91,7 @@ class Predictions:
     weight: np.ndarray | None = None
     period: np.ndarray | None = None
     slices: Mapping[str, np.ndarray] = field(default_factory=dict)
+    older_gain: np.ndarray | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -218,6 +227,9 @@ class Evaluation:
     ranking_gain_low : float
         The same after model and constant are both told each part's test base rate: what ranking alone is worth.
         Above zero is skill. A base rate that moved can make `gain_low` anything.
+    older_gain : Interval or None
+        What the older half of each past is worth, in nats a test row, all origins pooled; None where that was not
+        tried. Below zero the newer half alone predicts better.
     test : Predictions
         The headline rows.
     judged : Predictions
@@ -233,6 +245,7 @@ class Evaluation:
     ranking_gain_low: float
     test: Predictions
     judged: Predictions
+    older_gain: Interval | None = None
 
     @property
     def is_calibrated(self) -> bool:
@@ -242,7 +255,9 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Give the figures as plain JSON values."""
         parts = {"origins" if self.kind == "time" else "folds": [part.to_dict() for part in self.parts]}
-        bounds = {"gain_low": self.gain_low, "ranking_gain_low": self.ranking_gain_low}
+        bounds: dict[str, Any] = {"gain_low": self.gain_low, "ranking_gain_low": self.ranking_gain_low}
+        if self.older_gain is not None:
+            bounds["older_gain"] = self.older_gain.to_dict()
         return {
             self.kind: {**self.headline.to_dict(), **parts, **bounds},
             "random": self.random.to_dict() if self.random else None,
@@ -256,7 +271,7 @@ class Evaluation:
             "reliability": self.reliability(),
             "gain": self.gain(),
             "bands": self.bands(),
-            "slices": self.slices(),
+            "segments": self.slices(),
             "months": self.by_month(),
         }
         return {name: table for name, table in tables.items() if len(table)}
@@ -290,23 +305,22 @@ class Evaluation:
         Returns
         -------
         DataFrame
-            Columns ``column, segment, leads, converted, expected, oe, low, high, auc, p_value, is_off, is_far``.
+            Columns ``column, segment, leads, converted, expected, oe, low, high, auc, p_value, is_off, is_far, shift``.
             Conversions of rows that share a lead count in part; the 95 % interval of O/E is the exact Poisson one.
             `auc` is NaN below 20 leads of either outcome. `is_off`: of segments with 50 expected conversions or more,
             those whose level chance does not explain, at most 5 % of them wrongly named. `is_far`: the 99 % interval
-            lies wholly outside 0.8 to 1.25.
+            lies wholly outside 0.8 to 1.25. `shift`: of those that are off and have 100 conversions, what added to
+            their log-odds would set them right, drawn towards none by a prior; found on these same rows, so that
+            nothing here says it would hold on others. NaN for all others.
         """
         records = [
             {"column": name, **record}
             for name, labels in self.test.slices.items()
-            for record in _levels(self.test, _segments(labels), name="segment")
+            for record in _levels(self.test, _segments(labels, self.test.groups), name="segment")
         ]
-        columns = ["column", "segment", *LEVEL_COLUMNS, "p_value", "is_off", "is_far"]
-        table = pd.DataFrame(records, columns=columns)
-        is_judged = (table["expected"] >= MIN_EXPECTED).to_numpy(dtype=bool)
-        is_off = np.zeros(len(table), dtype=bool)
-        is_off[is_judged] = benjamini_hochberg(table["p_value"].to_numpy(dtype=float)[is_judged])
-        return table.assign(is_off=is_off, is_far=table["is_far"].to_numpy(dtype=bool) & is_judged)
+        table = _flagged(records, columns=["column", "segment", *LEVEL_COLUMNS], min_expected=MIN_EXPECTED)
+        is_told = table["is_off"] & (table["converted"] >= MIN_CONVERTED_SHIFT)
+        return table.assign(shift=table.pop("shift").where(is_told))
 
     def by_month(self) -> pd.DataFrame:
         """Tabulate the level of each month, over the test rows of all origins; no rows where months are unknown.
@@ -314,11 +328,13 @@ class Evaluation:
         Returns
         -------
         DataFrame
-            Columns ``month, leads, converted, expected, oe, low, high, auc``, as in `slices`.
+            Columns ``month, leads, converted, expected, oe, low, high, auc, p_value, is_off, is_far``, as in
+            `slices`, but months with 10 expected conversions are judged already.
         """
         period = self.judged.period
         records = [] if period is None else _levels(self.judged, period.astype(str), name="month")
-        return pd.DataFrame(records, columns=["month", *LEVEL_COLUMNS])
+        table = _flagged(records, columns=["month", *LEVEL_COLUMNS], min_expected=MIN_EXPECTED_MONTH)
+        return table.drop(columns="shift")
 
     def reliability(self) -> pd.DataFrame:
         """Tabulate probability against conversion rate over ten equal-mass bins of the headline rows.
@@ -396,12 +412,14 @@ def pool(parts: Sequence[Predictions]) -> Predictions:
     names = ("y", "probability", "constant", "rules", "band", "groups")
     pooled = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     periods = [part.period for part in parts if part.period is not None]
+    gains = [np.full(len(part.y), np.nan) if part.older_gain is None else part.older_gain for part in parts]
     shared = [name for name in parts[0].slices if all(name in part.slices for part in parts)]
     return Predictions(
         **pooled,
         weight=np.concatenate([part.weights for part in parts]),
         period=np.concatenate(periods) if len(periods) == len(parts) else None,
         slices={name: np.concatenate([part.slices[name] for part in parts]) for name in shared},
+        older_gain=np.concatenate(gains),
     )
 
 
@@ -458,7 +476,8 @@ def _levels(predictions: Predictions, labels: np.ndarray, *, name: str) -> list[
         records.append(
             {
                 name: str(label),
-                "leads": int(inside.sum()),
+                # Snapshots count in part here too, or conversions could not be held against them.
+                "leads": float(weight.sum()),
                 "converted": converted,
                 "expected": expected,
                 "oe": oe.value,
@@ -467,15 +486,28 @@ def _levels(predictions: Predictions, labels: np.ndarray, *, name: str) -> list[
                 "auc": auc(y, probability, weight=weight) if is_ranked else float("nan"),
                 "p_value": poisson_p_value(converted, expected, effect=effect),
                 "is_far": sure.low > BEARABLE[1] or sure.high < BEARABLE[0],
+                "shift": log_odds_shift(y, probability, weight=weight, effect=effect),
             }
         )
     return records
 
 
-def _segments(labels: np.ndarray) -> np.ndarray:
-    """Give the values of a column as text, rare ones as one."""
+def _flagged(records: list[dict[str, Any]], *, columns: list[str], min_expected: float) -> pd.DataFrame:
+    """Tabulate levels, with those named that chance does not explain, of those large enough to be judged."""
+    table = pd.DataFrame(records, columns=[*columns, "p_value", "is_off", "is_far", "shift"])
+    is_judged = (table["expected"] >= min_expected).to_numpy(dtype=bool)
+    is_off = np.zeros(len(table), dtype=bool)
+    is_off[is_judged] = benjamini_hochberg(table["p_value"].to_numpy(dtype=float)[is_judged])
+    return table.assign(is_off=is_off, is_far=table["is_far"].to_numpy(dtype=bool) & is_judged)
+
+
+def _segments(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Give the values of a column as text, those of few leads as one, however often each lead was seen."""
     texts = np.where(pd.isna(labels), "missing", labels.astype(str))
-    levels, level, size = np.unique(texts, return_inverse=True, return_counts=True)
+    levels, level = np.unique(texts, return_inverse=True)
+    size = np.bincount(
+        pd.DataFrame({"level": level, "group": groups}).drop_duplicates()["level"], minlength=len(levels)
+    )
     return np.asarray(np.where(size < MIN_LEADS_NAMED, "other", levels)[level])
 
 
@@ -499,7 +531,8 @@ def evaluate(
     pooled = pool(parts)
     test = parts[-1] if kind == "time" else pooled
     gain = row_log_loss(pooled.y, pooled.constant) - row_log_loss(pooled.y, pooled.probability)
-    weights = cluster_weights(pooled.groups, seed=seed) * pooled.weights
+    drawn = cluster_weights(pooled.groups, seed=seed)
+    weights = drawn * pooled.weights
     return Evaluation(
         kind=kind,
         headline=measure_predictions(test, seed=seed),
@@ -510,7 +543,16 @@ def evaluate(
         ranking_gain_low=gain_lower_bound(np.concatenate([_ranking_gain(part) for part in parts]), weights=weights),
         test=test,
         judged=pooled,
+        older_gain=_older_gain(pooled, weights=drawn),
     )
+
+
+def _older_gain(pooled: Predictions, *, weights: np.ndarray) -> Interval | None:
+    gain = pooled.older_gain
+    if gain is None or np.isnan(gain).all():
+        return None
+    tried = ~np.isnan(gain)
+    return mean_interval(gain[tried], weights=weights[:, tried], weight=pooled.weights[tried])
 
 
 def _ranking_gain(part: Predictions) -> np.ndarray:

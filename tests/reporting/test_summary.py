@@ -19,7 +19,7 @@ from propensity.reporting import (
     training_json,
     training_summary,
 )
-from propensity.reporting.summary import calibration_lines
+from propensity.reporting.summary import calibration_lines, older_line
 from propensity.schema import Tables
 from propensity.synthetic import World, invent_leads
 from propensity.training import TrainingRun, train
@@ -317,3 +317,9 @@ def test_a_column_name_cannot_break_out_of_its_cell(run: TrainingRun) -> None:
     assert "| a\\|b ## Use xxx" in card
     assert "\n- c\\|d # Title: named nowhere\n" in card
     assert card.count("\n## Use\n") == 1
+
+
+def test_older_leads_help_or_hurt_only_where_the_interval_says_so() -> None:
+    assert older_line(Interval(value=0.02, low=0.01, high=0.03)).startswith("Older leads help: ")
+    assert older_line(Interval(value=-0.02, low=-0.03, high=-0.01)).startswith("Older leads hurt: ")
+    assert "no difference that can be told" in older_line(Interval(value=0.01, low=-0.01, high=0.03))

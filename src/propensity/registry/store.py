@@ -298,6 +298,8 @@ def _metrics(run: TrainingRun) -> dict[str, float]:
             if measured is not None:
                 metrics |= {f"{prefix}{name}": figure.value for name, figure in measured.figures.items()}
                 metrics[f"{prefix}consistency_p"] = measured.calibration.consistency_p
+        if run.evaluation.older_gain is not None:
+            metrics["older_gain"] = run.evaluation.older_gain.value
     if run.model.learned is not None:
         bands = run.model.learned.bands
         metrics |= {"threshold_sql": bands.sql, "threshold_mql": bands.mql}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from propensity.model import PropensityModel
     from propensity.training import TrainingRun
 
+# Months and segments that are named; the tables hold them all.
+MAX_OFF = 5
 VERDICTS = {
     "skill": "The model ranks leads better than chance on leads it never saw.",
     "no_skill": "NO SKILL: on leads it never saw, the model is not better than the base rate. The rules answer.",
@@ -92,6 +94,9 @@ def training_summary(run: TrainingRun) -> list[str]:
         lines += ["", f"{HEADERS[evaluation.kind]}, then refitted on all rows."]
         lines += _table(evaluation, unit=unit)
         lines += calibration_lines(evaluation.headline.calibration, unit=unit)
+        lines += level_lines(evaluation)
+        if evaluation.older_gain is not None:
+            lines += ["", f"           {older_line(evaluation.older_gain, unit=unit)}"]
         lines += _learner_lines(run)
         lines += ["", *band_lines(learned.bands, evaluation, unit=unit)]
     lines += ["", VERDICTS[run.model.verdict]]
@@ -170,6 +175,49 @@ def calibration_lines(found: Calibration, *, unit: str = "leads") -> list[str]:
 
 def _range(figure: Interval) -> str:
     return f"{figure.low:.2f}{'-' if figure.low >= 0 else ' to '}{figure.high:.2f}"
+
+
+def level_lines(evaluation: Evaluation) -> list[str]:
+    """Word the months and segments whose conversions chance does not explain, least likely first; none without such."""
+    months, segments = evaluation.by_month(), evaluation.slices()
+    if not len(months) and not len(segments):
+        return []
+    found = []
+    for table, what in ((months, "month"), (segments, "segment")):
+        off = table[table["is_off"].to_numpy(dtype=bool)].sort_values("p_value", kind="stable").to_dict("records")
+        found += [f"           off: {_level(row)}" for row in off[:MAX_OFF]]
+        if len(off) > MAX_OFF:
+            found.append(f"           off: {len(off) - MAX_OFF} more {what}s")
+    counted = [f"{len(months)} months"] if len(months) else []
+    counted += [f"{len(segments)} segments of {segments['column'].nunique()} columns"] if len(segments) else []
+    said = "conversions as expected, up to chance" if not found else "these beyond chance"
+    files = [name for name, table in (("months.csv", months), ("segments.csv", segments)) if len(table)]
+    return ["", f"By part    {' and '.join(counted)}: {said} ({', '.join(files)} beside the plots)", *found]
+
+
+def _level(row: Mapping[Hashable, Any]) -> str:
+    name = row["month"] if "month" in row else f"{_shown(row['column'])} = {_shown(row['segment'])}"
+    shift = row.get("shift", float("nan"))
+    mended = f"; {shift:+.2f} in log-odds would mend these" if isfinite(shift) else ""
+    return (
+        f"{name}: expected {row['expected']:,.0f}, converted {row['converted']:,.0f} "
+        f"(O/E {row['oe']:.2f}, {row['low']:.2f}-{row['high']:.2f}){mended}"
+    )
+
+
+def _shown(text: str) -> str:
+    """Keep a name or value to one short line of letters that can be printed."""
+    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())[:40]
+
+
+def older_line(gain: Interval, *, unit: str = "leads") -> str:
+    """Word whether the older half of what is known still teaches."""
+    low, high = f"{gain.low:+.4f}", f"{gain.high:+.4f}"
+    verdict = "help" if gain.low > 0 else "hurt" if gain.high < 0 else "make no difference that can be told"
+    return (
+        f"Older {unit} {verdict}: a quick blend without the older half of its past has a log loss "
+        f"{gain.value:+.4f} higher ({low} to {high}, all origins)."
+    )
 
 
 def _learner_lines(run: TrainingRun) -> list[str]:

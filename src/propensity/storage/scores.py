@@ -93,6 +93,11 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     return safe
 
 
+def table_csv(frame: pd.DataFrame) -> str:
+    """Write a table as CSV that a spreadsheet can open without running any of it."""
+    return neutralise(frame).to_csv(index=False, lineterminator="\n")
+
+
 def _safe_cell(value: object) -> object:
     if isinstance(value, str) and _FORMULA.match(value) and not _PLAIN_NUMBER.match(value):
         return f"'{value}"

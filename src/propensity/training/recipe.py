@@ -18,7 +18,16 @@ from propensity.encoding import Encoder, fit_encoder
 from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
-from propensity.folds import Blocks, Split, given_blocks, group_blocks, time_blocks, time_origins, without_groups
+from propensity.folds import (
+    Blocks,
+    Split,
+    boundaries,
+    given_blocks,
+    group_blocks,
+    time_blocks,
+    time_origins,
+    without_groups,
+)
 from propensity.learners import (
     HALF_LIVES,
     STRENGTH,
@@ -45,6 +54,7 @@ from propensity.rules import Rules
 from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
 from propensity.training.rows import Examples, Prepared
+from propensity.training.segments import segment_columns
 from propensity.training.tables import MIN_CUTOFFS_IN_TIME
 from propensity.training.timebound import MIN_TIME_SHARE, time_share
 
@@ -361,24 +371,48 @@ def _quick_margins(
     half_lives: Sequence[float | None],
 ) -> dict[float | None, np.ndarray]:
     """Give what the cheap blend says of the rows a chain judges, trained with each half-life."""
-    learner = config.learner
     margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in half_lives}
     for split in chain:
-        past, encoder, matrix, test = _encoded(split, examples, prepared)
+        quick = _quick(split, examples, prepared, config)
         for half_life, parts in margins.items():
-            parts.append(
-                even_margin(
-                    matrix,
-                    past.y,
-                    test,
-                    encoder=encoder,
-                    max_depth=learner.max_depth,
-                    max_trees=learner.max_trees,
-                    seed=learner.seed,
-                    weight=_aged(past, half_life),
-                )
-            )
+            parts.append(quick(half_life))
     return {half_life: np.concatenate(parts) for half_life, parts in margins.items()}
+
+
+def _quick(
+    split: Split, examples: Examples, prepared: Prepared, config: Config
+) -> Callable[[float | None], np.ndarray]:
+    """Give what trains the quick even blend on a split's past, at any half-life, and gives its margins of test rows."""
+    learner = config.learner
+    past, encoder, matrix, test = _encoded(split, examples, prepared)
+    return lambda half_life: even_margin(
+        matrix,
+        past.y,
+        test,
+        encoder=encoder,
+        max_depth=learner.max_depth,
+        max_trees=learner.max_trees,
+        seed=learner.seed,
+        weight=_aged(past, half_life),
+    )
+
+
+def older_gain(split: Split, prepared: Prepared, config: Config) -> np.ndarray:
+    """Give how much lower each test row's log loss is because the older half of its past teaches too.
+
+    The quick even blend answers for both, all rows of a past alike: a race each would double the time of training.
+    Which half is newer, the number of rows says; rows of one instant stay together. NaN where the newer half alone
+    holds too little to learn from.
+    """
+    examples = prepared.examples
+    y, order = examples.y[split.test], examples.order
+    if order is None:
+        return np.full(len(y), np.nan)
+    newer = Split(past=split.past[boundaries(order[split.past], np.array([0.5]))[0] :], test=split.test)
+    if not _can_learn(examples.y[newer.past]):
+        return np.full(len(y), np.nan)
+    alone, both = (margin_loss(_quick(part, examples, prepared, config)(None), y) for part in (newer, split))
+    return np.asarray(alone - both)
 
 
 def _aged(examples: Examples, half_life: float | None) -> np.ndarray | None:
@@ -508,10 +542,19 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
     examples, seed = prepared.examples, config.learner.seed
     chosen, is_time = splits(examples, config)
     steps = len(chosen) + 1 + is_time
+    segments = segment_columns(examples.read, prepared.schema)
     parts = []
     for i, split in enumerate(chosen):
         tell(f"judging on {'origin' if is_time else 'fold'} {i + 1} of {len(chosen)}", i / steps)
-        parts.append(predict_split(split, prepared, config, is_time=is_time))
+        found = predict_split(split, prepared, config, is_time=is_time)
+        parts.append(
+            replace(
+                found,
+                period=None if examples.month is None else examples.month[split.test],
+                slices={name: examples.read[name].to_numpy()[split.test] for name in segments},
+                older_gain=older_gain(split, prepared, config) if is_time else None,
+            )
+        )
     random = None
     if is_time:
         tell("judging on a random split, to compare", len(chosen) / steps)

@@ -69,6 +69,8 @@ class Examples:
         Snapshots of one lead add up to 1; None for one each.
     is_apart : bool
         Whether tested leads leave the past: not where customers come back.
+    month : array of str or None, shape (n_rows,)
+        When each row's features end, as ``2026-03`` in the files' time zone; None without dates.
     """
 
     leads: pd.DataFrame
@@ -80,6 +82,7 @@ class Examples:
     known: np.ndarray | None = None
     weight: np.ndarray | None = None
     is_apart: bool = True
+    month: np.ndarray | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -88,7 +91,7 @@ class Examples:
 
     def take(self, rows: np.ndarray) -> Examples:
         """Give these rows alone, in the order named."""
-        given = {name: getattr(self, name) for name in ("order", "fold", "known", "weight")}
+        given = {name: getattr(self, name) for name in ("order", "fold", "known", "weight", "month")}
         parts: dict[str, Any] = {name: None if part is None else part[rows] for name, part in given.items()}
         return replace(
             self,
@@ -216,6 +219,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         groups=pd.factorize((own_group if group is None else group)[canonical])[0],
         order=order,
         fold=None if fold is None else fold[canonical],
+        month=None if stamps is None else months_of(stamps.iloc[canonical], timezone=config.data.timezone),
     )
     return Prepared(
         examples=examples,
@@ -356,6 +360,17 @@ def _data_end(config: Config, stamps: pd.Series | None) -> str:
     if given is not None:
         stamps = to_stamps(np.array([given]))
     return "" if stamps is None else str(stamps.max().isoformat())
+
+
+def months_of(stamps: pd.Series, *, timezone: str) -> np.ndarray:
+    """Name the month of each instant where the files were written.
+
+    Examples
+    --------
+    >>> months_of(pd.Series(pd.to_datetime(["2026-03-31T23:30Z"])), timezone="Europe/Berlin").tolist()
+    ['2026-04']
+    """
+    return stamps.dt.tz_convert(timezone).dt.strftime("%Y-%m").to_numpy(dtype=object)
 
 
 def leads_per_week(stamps: pd.Series) -> float:

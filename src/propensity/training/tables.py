@@ -54,17 +54,18 @@ from propensity.training.rows import (
     groups_of,
     infer_features,
     leads_per_week,
+    months_of,
     said_of_clocks,
     stated_end,
 )
 
-# Fewer different cutoffs cannot be cut into a past and five blocks.
 # Counts of records that are used all the same.
 IN_CLOCK_CHANGE = (
     "event_times_in_clock_change",
     "outcome_times_in_clock_change",
     "field_change_times_in_clock_change",
 )
+# Fewer different cutoffs cannot be cut into a past and five blocks.
 MIN_CUTOFFS_IN_TIME = 3
 
 
@@ -145,6 +146,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         known=cutoff + labels.horizon_days * DAY,
         weight=None if (weight == 1).all() else weight,
         is_apart=not labels.repeat,
+        month=months_of(to_stamps(cutoff), timezone=config.data.timezone),
     )
     counts = {**read.notes, **conversions.notes, **(chosen.notes if chosen else {}), **rows.dropped}
     # Times read by a rule are used: they are told, not counted among what is not.
