@@ -356,7 +356,7 @@ def months_of(stamps: pd.Series, *, timezone: str) -> np.ndarray:
     >>> months_of(pd.Series(pd.to_datetime(["2026-03-31T23:30Z"])), timezone="Europe/Berlin").tolist()
     ['2026-04']
     """
-    return stamps.dt.tz_convert(timezone).dt.strftime("%Y-%m").to_numpy(dtype=object)
+    return np.asarray(stamps.dt.tz_convert(timezone).dt.strftime("%Y-%m"), dtype=object)
 
 
 def leads_per_week(stamps: pd.Series) -> float:
