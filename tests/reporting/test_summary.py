@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -19,7 +20,7 @@ from propensity.reporting import (
     training_json,
     training_summary,
 )
-from propensity.reporting.summary import calibration_lines, older_line
+from propensity.reporting.summary import calibration_lines, level_lines, older_line
 from propensity.schema import Tables
 from propensity.synthetic import World, invent_leads
 from propensity.training import TrainingRun, train
@@ -323,3 +324,13 @@ def test_older_leads_help_or_hurt_only_where_the_interval_says_so() -> None:
     assert older_line(Interval(value=0.02, low=0.01, high=0.03)).startswith("Older leads help: ")
     assert older_line(Interval(value=-0.02, low=-0.03, high=-0.01)).startswith("Older leads hurt: ")
     assert "no difference that can be told" in older_line(Interval(value=0.01, low=-0.01, high=0.03))
+
+
+def test_a_month_that_is_off_is_named_and_others_are_not(run: TrainingRun) -> None:
+    assert run.evaluation is not None
+    test = run.evaluation.test
+    n = len(test.y)
+    month = np.where(np.arange(n) % 2, "2026-01", "2026-02")
+    off = replace(test, period=month, slices={}, probability=np.where(month == "2026-01", 0.9, float(test.y.mean())))
+    lines = level_lines(replace(run.evaluation, test=replace(test, slices={}), judged=off))
+    assert [line.split()[1] for line in lines if " off: " in line] == ["2026-01:"]

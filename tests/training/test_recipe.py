@@ -549,3 +549,13 @@ def test_rows_of_one_id_that_only_the_sheet_tells_apart_are_refused() -> None:
     twice = pd.concat([frame, frame.iloc[[0]].assign(Demo="other")])
     with pytest.raises(InputError, match="Ids must name one lead each"):
         run(twice, config(rules=POINTS))
+
+
+def test_months_segments_and_the_worth_of_older_rows_are_told_in_time(trained: TrainingRun) -> None:
+    found = trained.evaluation
+    assert found is not None
+    assert found.judged.period is not None
+    assert {month[:5] for month in found.judged.period} == {"2025-"}
+    assert [*found.test.slices] == ["Source"]
+    assert found.older_gain is not None
+    assert found.older_gain.low < found.older_gain.value < found.older_gain.high

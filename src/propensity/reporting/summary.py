@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from propensity.evaluation import CHANCE, HEADERS
+from propensity.evaluation import CHANCE, HEADERS, MIN_EXPECTED, MIN_EXPECTED_MONTH
 from propensity.learners import LINEAR, ON_LINEAR
 from propensity.reporting.findings import dropped_lines, flaw_lines, leak_lines
 from propensity.schema import MQL, SQL
@@ -188,11 +188,23 @@ def level_lines(evaluation: Evaluation) -> list[str]:
         found += [f"           off: {_level(row)}" for row in off[:MAX_OFF]]
         if len(off) > MAX_OFF:
             found.append(f"           off: {len(off) - MAX_OFF} more {what}s")
-    counted = [f"{len(months)} months"] if len(months) else []
-    counted += [f"{len(segments)} segments of {segments['column'].nunique()} columns"] if len(segments) else []
-    said = "conversions as expected, up to chance" if not found else "these beyond chance"
+    # Of the small ones nothing is known, which is not to say that they are as expected.
+    counted = [
+        f"{int((table['expected'] >= least).sum())} of {len(table)} {what}"
+        for table, least, what in (
+            (months, MIN_EXPECTED_MONTH, "months (all origins)"),
+            (segments, MIN_EXPECTED, "segments (these leads)"),
+        )
+        if len(table)
+    ]
+    said = "off beyond chance" if found else "none of them off beyond chance"
     files = [name for name, table in (("months.csv", months), ("segments.csv", segments)) if len(table)]
-    return ["", f"By part    {' and '.join(counted)}: {said} ({', '.join(files)} beside the plots)", *found]
+    return [
+        "",
+        f"By part    large enough to be judged: {', '.join(counted)}; {said}",
+        *found,
+        f"           all of them: {', '.join(files)} beside the plots",
+    ]
 
 
 def _level(row: Mapping[Hashable, Any]) -> str:
@@ -212,11 +224,10 @@ def _shown(text: str) -> str:
 
 def older_line(gain: Interval, *, unit: str = "leads") -> str:
     """Word whether the older half of what is known still teaches."""
-    low, high = f"{gain.low:+.4f}", f"{gain.high:+.4f}"
     verdict = "help" if gain.low > 0 else "hurt" if gain.high < 0 else "make no difference that can be told"
     return (
-        f"Older {unit} {verdict}: a quick blend without the older half of its past has a log loss "
-        f"{gain.value:+.4f} higher ({low} to {high}, all origins)."
+        f"Older {unit} {verdict}: without the older half of its past, a quick blend's\n"
+        f"           log loss changes by {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}, all origins)."
     )
 
 

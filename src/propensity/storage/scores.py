@@ -95,7 +95,7 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
 
 def table_csv(frame: pd.DataFrame) -> str:
     """Write a table as CSV that a spreadsheet can open without running any of it."""
-    return neutralise(frame).to_csv(index=False, lineterminator="\n")
+    return neutralise(frame.round(6)).to_csv(index=False, lineterminator="\n")
 
 
 def _safe_cell(value: object) -> object:

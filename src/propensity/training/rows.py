@@ -363,14 +363,19 @@ def _data_end(config: Config, stamps: pd.Series | None) -> str:
 
 
 def months_of(stamps: pd.Series, *, timezone: str) -> np.ndarray:
-    """Name the month of each instant where the files were written.
+    """Name the month that each instant ends, where the files were written.
+
+    What is known at an instant is known before it, and a date without a time is read as the midnight that ends it: the
+    first instant of April still belongs to March.
 
     Examples
     --------
-    >>> months_of(pd.Series(pd.to_datetime(["2026-03-31T23:30Z"])), timezone="Europe/Berlin").tolist()
-    ['2026-04']
+    >>> stamps = pd.Series(pd.to_datetime(["2026-03-31T23:30Z", "2026-03-31T22:00Z"]))
+    >>> months_of(stamps, timezone="Europe/Berlin").tolist()
+    ['2026-04', '2026-03']
     """
-    return stamps.dt.tz_convert(timezone).dt.strftime("%Y-%m").to_numpy(dtype=object)
+    before = stamps - pd.Timedelta(microseconds=1)
+    return np.asarray(before.dt.tz_convert(timezone).dt.strftime("%Y-%m"), dtype=object)
 
 
 def leads_per_week(stamps: pd.Series) -> float:
