@@ -210,6 +210,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert {path.name for path in folder.iterdir()} <= {
         *("leads.csv", "new_leads.csv", "leads.parquet", "scores.csv", "scores.parquet", "propensity.toml"),
         *("events.csv", "outcomes.csv", "field_history.csv", "plot.png", "bundle", "sample", "sealed"),
+        *("cutoffs.csv", "deals.csv", "other.toml"),
     }
 
 
@@ -305,6 +306,41 @@ def test_init_does_not_repeat_the_values_of_a_column_that_is_no_target(project: 
     assert contents(here) == {}
 
 
+def test_init_without_leads_takes_those_that_cutoffs_name(small_world: dict[str, pd.DataFrame]) -> None:
+    born = pd.to_datetime(small_world["leads"]["Created"])
+    cutoffs = pd.DataFrame({"Contact": small_world["leads"]["Lead"], "asof": born + pd.Timedelta(days=3)})
+    for name, frame in {**small_world, "cutoffs": cutoffs}.items():
+        frame.to_csv(f"{name}.csv", index=False)
+    beside = ("--events", "events.csv", "--outcomes", "outcomes.csv")
+    assert_refused(tell("init", *beside), 2, "LEADS", "--cutoffs")
+    told = tell("init", "--cutoffs", "cutoffs.csv", *beside, "--horizon", "30")
+    assert (told.code, told.err) == (0, "")
+    settings = load_config("propensity.toml")
+    assert settings.data.leads is None
+    assert (settings.columns.id, settings.columns.cutoffs.id, settings.columns.cutoffs.cutoff) == (
+        *("Contact", "Contact", "asof"),
+    )
+    assert tell("audit").code == 0
+
+
+def test_init_refuses_deals_of_which_none_is_won(small_world: dict[str, pd.DataFrame]) -> None:
+    small_world["leads"].to_csv("leads.csv", index=False)
+    deals = small_world["outcomes"].set_axis(["Lead ID", "Close Date"], axis=1).assign(Stage="Closed Lost")
+    deals.to_csv("deals.csv", index=False)
+    told = tell("init", "leads.csv", "--outcomes", "deals.csv")
+    assert_refused(told, 2, "deals.csv (--outcomes)", "Salesforce opportunities, of which no row counts")
+
+
+def test_init_says_what_the_points_sheet_holds_or_how_to_write_one() -> None:
+    leads = pd.DataFrame({"Lead ID": range(60), "Region": ["a", "b"] * 30, "Converted": ["yes", "no", "no"] * 20})
+    leads.to_csv("leads.csv", index=False)
+    leads.assign(Demo=["yes", "no"] * 30).to_csv("new_leads.csv", index=False)
+    assert "No points sheet is proposed" in tell("init", "leads.csv", "-o", "propensity.toml").out
+    told = tell("init", "new_leads.csv", "-o", "other.toml")
+    assert "Points sheet proposed: 0 lines on who a lead is, 1 on what it did." in told.out
+    assert "then run: propensity audit -c other.toml, then: propensity train -c other.toml" in told.out
+
+
 def test_train_json_is_one_object_with_the_agreed_keys(trained: tuple[Project, Told]) -> None:
     project, told = trained
     assert (told.code, told.err) == (0, "")
@@ -330,7 +366,8 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
     project, told = trained
     reports = project.folder / "models" / "reports" / project.bundle.name
     assert {path.name for path in reports.iterdir()} == {
-        *("summary.txt", "card.md", "reliability.png", "gain.png", "scores.png", "comparison.png", "beeswarm.png")
+        *("summary.txt", "card.md", "reliability.png", "gain.png", "scores.png", "comparison.png", "beeswarm.png"),
+        *("metrics.csv", "reliability.csv", "gain.csv", "bands.csv", "months.csv", "segments.csv"),
     }
     summary = (reports / "summary.txt").read_text()
     for figure in ("140 converted (14.0%)", "AUC", "log loss", "constant", "lift in top 10 %", "points sheet"):

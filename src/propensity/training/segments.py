@@ -14,6 +14,7 @@ MAX_COLUMNS = 5
 MAX_LEVELS = 30
 # Where the lead came from, and what marketing sorts leads by: looked at before all others.
 _NAMED = {"source", "channel", "origin", "medium", "campaign", "segment", "industry", "region", "country"}
+_ROW = " row"
 
 
 def segment_columns(read: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
@@ -51,8 +52,9 @@ def segment_columns(read: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
                 # As many equal levels would be as hard to guess: the inverse of Simpson's index.
                 worth[column.name] = 1 / float(np.square(shares).sum())
     # The id and the target are no features: none of these may be guessed to be one.
+    answer, number = pd.Series("", index=read.index, dtype=object), np.arange(len(read))
     guesses = {
-        name: guess_roles(read[[name]], Given(), missing={}, answer=pd.Series("", index=read.index, dtype=object))[0]
+        name: guess_roles(read[[name]].assign(**{_ROW: number}), Given(id=_ROW), missing={}, answer=answer)[0]
         for name in worth
     }
     rank = {
