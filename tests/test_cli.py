@@ -304,6 +304,49 @@ def test_init_does_not_repeat_the_values_of_a_column_that_is_no_target(project: 
     assert contents(here) == {}
 
 
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder of exports."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_init_without_leads_takes_those_that_cutoffs_name(files: Path, small_world: dict[str, pd.DataFrame]) -> None:
+    born = pd.to_datetime(small_world["leads"]["Created"])
+    cutoffs = pd.DataFrame({"Contact": small_world["leads"]["Lead"], "asof": born + pd.Timedelta(days=3)})
+    for name, frame in {**small_world, "cutoffs": cutoffs}.items():
+        frame.to_csv(files / f"{name}.csv", index=False)
+    beside = ("--events", "events.csv", "--outcomes", "outcomes.csv")
+    assert_refused(tell("init", *beside), 2, "LEADS", "--cutoffs")
+    told = tell("init", "--cutoffs", "cutoffs.csv", *beside, "--horizon", "30")
+    assert (told.code, told.err) == (0, "")
+    settings = load_config("propensity.toml")
+    assert settings.data.leads is None
+    assert settings.columns.id == "Contact"
+    assert (settings.columns.cutoffs.id, settings.columns.cutoffs.cutoff) == ("Contact", "asof")
+    assert tell("audit").code == 0
+
+
+def test_init_refuses_deals_of_which_none_is_won(files: Path, small_world: dict[str, pd.DataFrame]) -> None:
+    small_world["leads"].to_csv(files / "leads.csv", index=False)
+    deals = small_world["outcomes"].set_axis(["Lead ID", "Close Date"], axis=1).assign(Stage="Closed Lost")
+    deals.to_csv(files / "deals.csv", index=False)
+    told = tell("init", "leads.csv", "--outcomes", "deals.csv")
+    assert_refused(told, 2, "deals.csv (--outcomes)", "Salesforce opportunities, of which no row counts")
+
+
+def test_init_says_what_the_points_sheet_holds_or_how_to_write_one(files: Path) -> None:
+    leads = pd.DataFrame({"Lead ID": range(60), "Region": ["a", "b"] * 30, "Converted": ["yes", "no", "no"] * 20})
+    leads.to_csv(files / "plain.csv", index=False)
+    leads.assign(Demo=["yes", "no"] * 30).to_csv(files / "demo.csv", index=False)
+    assert "No points sheet is proposed" in tell("init", "plain.csv", "-o", "a.toml").out
+    told = tell("init", "demo.csv", "-o", "b.toml")
+    assert "Points sheet proposed: 0 lines on who a lead is, 1 on what it did." in told.out
+    assert "then run: propensity audit -c b.toml, then: propensity train -c b.toml" in told.out
+
+
 def test_train_json_is_one_object_with_the_agreed_keys(trained: tuple[Project, Told]) -> None:
     project, told = trained
     assert (told.code, told.err) == (0, "")

@@ -414,3 +414,15 @@ def test_a_column_filled_for_one_outcome_only_is_set_aside() -> None:
 def test_a_column_has_one_role() -> None:
     with pytest.raises(InputError, match="named as --target and as --ignore"):
         guesses({"Won": outcome()}, Given(target="Won", ignore=("Won",)))
+
+
+@pytest.mark.parametrize("name", ["month", "day_of_week", "Weekday", "is_weekend", "week number"])
+def test_a_date_of_the_calendar_is_neither_what_a_lead_did_nor_left_out(name: str) -> None:
+    guess = guess_of(name, level("may", "june", "july"), Converted=outcome())
+    assert (guess.role, guess.is_count) == ("fit", False)
+    assert guess.reason.startswith("a date on the calendar")
+
+
+def test_a_calendar_word_beside_an_activity_is_what_a_lead_did() -> None:
+    assert guess_of("Visits in 30 days", count(), Converted=outcome()).role == "behaviour"
+    assert guess_of("Email clicks of the month", count(), Converted=outcome()).role == "behaviour"

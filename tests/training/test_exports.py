@@ -144,6 +144,19 @@ def salesforce(world: Frames) -> Frames:
     return {"leads": leads, "events": tasks}
 
 
+def salesforce_deals(world: Frames) -> Frames:
+    """Conversions are won opportunities; others of converted leads are lost, and some are nobody's here."""
+    frames, won = dict(salesforce(world)), won_at(world)
+    ids = pd.Series([f"006{i:012d}" for i in range(len(won))])
+    is_converted = (won != "") | (won.index % 5 == 0)
+    leads = frames["leads"].assign(ConvertedOpportunityId=ids.where(is_converted, ""))
+    leads["ConvertedAccountId"] = pd.Series([f"001{i // 2:012d}" for i in range(len(won))]).where(is_converted, "")
+    deals = pd.DataFrame({"Id": ids, "StageName": "Closed Won", "IsWon": won != "", "CloseDate": won})[is_converted]
+    deals["CloseDate"] = deals["CloseDate"].where(deals["IsWon"], "2025-06-01T10:00:00Z")
+    deals["AccountId"] = leads["ConvertedAccountId"]
+    return {"leads": leads, "events": frames["events"], "outcomes": deals}
+
+
 def hubspot(world: Frames) -> Frames:
     """Contacts alone: what they did is known by the stages they entered."""
     leads = world["leads"].set_axis(["Record ID", "Create Date", "Industry"], axis=1)
@@ -187,7 +200,7 @@ def own(world: Frames, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame
     return facts_of(rows_of(canonical(world), tmp_path_factory.mktemp("own") / "files"))
 
 
-@pytest.mark.parametrize("export", [marketo, pardot, eloqua, ga4, segment, salesforce])
+@pytest.mark.parametrize("export", [marketo, pardot, eloqua, ga4, segment, salesforce, salesforce_deals])
 def test_training_rows_are_the_same_whatever_system_wrote_the_files(
     export: Callable[[Frames], Frames], world: Frames, own: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -219,3 +232,29 @@ def test_contacts_alone_make_rows_in_time_of_the_stages_they_entered(
     was_known = (first < leads["cutoff"]).to_numpy()
     assert 0.1 < was_known.mean() < 1
     np.testing.assert_array_equal(leads["entered mql days since"].notna(), was_known)
+
+
+@pytest.mark.parametrize(("field", "is_used"), [("Lead Status", True), ("Colour", False)])
+def test_a_log_with_changes_of_fields_makes_rows_whether_or_not_the_leads_have_the_field(
+    field: str, is_used: bool, world: Frames, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One lead's status was New until its first activity and Open from then on; the lead file says Closed today."""
+    frames = dict(marketo(world))
+    log = frames["events"]
+    is_change = log["activityTypeId"] == 13
+    said = json.dumps({"New Value": "Open", "Old Value": "New"})
+    frames["events"] = log.assign(
+        primaryAttributeValue=log["primaryAttributeValue"].mask(is_change, field),
+        attributes=log["attributes"].mask(is_change, said),
+    )
+    frames["leads"] = frames["leads"].assign(leadStatus="Closed")
+    frames["leads"].loc[5:, "leadStatus"] = "New"
+    prepared = rows_of(frames, tmp_path / "files")
+    out = capsys.readouterr().out
+    assert ("The field history is left out: none of its fields ('Colour')" in out) is not is_used
+    assert ("leadStatus" in prepared.schema.names) is is_used
+    if is_used:
+        lead = log.loc[is_change, "leadId"].iloc[0]
+        rows = prepared.examples.read["leadStatus"][prepared.examples.leads["id"].astype(str) == str(lead)]
+        assert {*rows} <= {"new", "open"}
+        assert "open" in {*rows}

@@ -130,6 +130,16 @@ def test_rows_with_ids_teach_the_same_model_in_any_order(columns: dict[str, str]
     assert same(run(frame, settings), run(frame.sample(frac=1, random_state=3), settings))
 
 
+def test_leads_whose_account_is_written_as_not_known_stand_alone() -> None:
+    frame = leads(200)
+    frame.loc[::2, "Account"] = "n/a"
+    frame.loc[1::4, "Account"] = "self employed"
+    settings = config(columns={"group": "Account"}, data={"missing": {"Account": ["Self employed"]}})
+    groups = prepare(frame, settings).examples.groups
+    n_accounts = frame.loc[3::4, "Account"].nunique()
+    assert len(set(groups)) == n_accounts + 150
+
+
 def test_the_same_rows_and_seed_teach_the_same_model_and_another_seed_another() -> None:
     frame = leads()
     assert same(run(frame), run(frame.copy()))
