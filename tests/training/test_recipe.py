@@ -476,6 +476,15 @@ def test_a_precision_so_low_that_it_leaves_no_mql_is_said() -> None:
     assert any("Every lead that would be MQL is SQL already" in sentence for sentence in modest.warnings)
 
 
+@pytest.mark.parametrize(("recall", "is_said"), [(0.99, True), (0.5, False)])
+def test_bands_that_hold_nearly_all_leads_are_said(recall: float, *, is_said: bool) -> None:
+    wide = run(leads(1500), config(columns={"ordered": True}, agreement={"mql_recall": recall}))
+    assert wide.model.learned is not None
+    bands = wide.model.learned.bands
+    assert (bands.sql_share + bands.mql_share > 0.8) is is_said
+    assert any("SQL and MQL together are" in sentence for sentence in wide.warnings) is is_said
+
+
 def test_a_certified_promise_needs_no_warning() -> None:
     certified = run(leads(2000, strength=2.0), config(agreement={"sql_precision": 0.75}))
     assert certified.model.learned is not None

@@ -62,6 +62,8 @@ from propensity.training.timebound import MIN_TIME_SHARE, time_share
 MIN_POSITIVES = 40
 # Few honest lead files are as predictable as this; most that are hold a column written after the sale.
 DOUBTFUL_AUC = 0.95
+# A band that holds more of all leads parts nobody from anybody.
+MANY = 0.8
 # Rows that plots of contributions show.
 SAMPLE_ROWS = 1000
 
@@ -714,6 +716,13 @@ def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: 
             f"the top {config.agreement.uncertified_top:.0%} of leads are called SQL, marked uncertified."
             if config.agreement.policy == "promise"
             else "The precision of the SQL band that fits the capacity could not be certified."
+        )
+    worked, recall = learned.bands.sql_share + learned.bands.mql_share, learned.bands.mql_promise
+    if worked > MANY:
+        stands = f"on {recall.n_leads:,} conversions none is certified" if recall.certified else "none is expected"
+        found.append(
+            f"SQL and MQL together are {worked:.0%} of leads. For a recall of {recall.rate:.0%} with fewer, {stands}: "
+            "more history, or a lower agreement.mql_recall, leaves more leads to nurture."
         )
     if learned.bands.mql >= learned.bands.sql:
         found.append(
