@@ -496,8 +496,9 @@ def _behind(tables: LeadTables, plan: FeaturePlan, *, cutoff: int) -> tuple[str,
     stamps = to_stamps(np.array([newest, cutoff]))
     return (
         f"The newest event is of {stamps[0]:%Y-%m-%d}, {gap / DAY:.0f} days before {stamps[1]:%Y-%m-%d}, as of which "
-        f"is scored; until then no two events in a row were more than {longest:,} day{'s' * (longest != 1)} apart. What "
-        "leads did since is not known, and counts as nothing done. Give newer events (data.events, --events), or an earlier --as-of.",
+        f"is scored; until then no two events in a row were more than {longest:,} day{'s' * (longest != 1)} apart. "
+        "What leads did since is not known, and counts as nothing done. Give newer events (data.events, --events), or "
+        "an earlier --as-of.",
     )
 
 
