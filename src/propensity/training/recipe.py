@@ -36,6 +36,7 @@ from propensity.reporting import model_card
 from propensity.rules import Rules
 from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
+from propensity.training.curve import Curve, few_curve, learning_curve, months_of
 from propensity.training.rows import Examples, Prepared
 from propensity.training.tables import MIN_CUTOFFS_IN_TIME
 
@@ -69,6 +70,8 @@ class TrainingRun:
         Sentences a person should read.
     sample : array of float, shape (up to 1000, n_features)
         Encoded training rows for plots, evenly spread over the file; never stored.
+    curve : Curve
+        Whether more history would help.
     """
 
     model: PropensityModel
@@ -78,6 +81,7 @@ class TrainingRun:
     data: Mapping[str, Any]
     warnings: tuple[str, ...]
     sample: np.ndarray
+    curve: Curve
 
 
 def train(tables: Tables, config: Config, *, progress: Progress | None = None) -> TrainingRun:
@@ -231,23 +235,11 @@ def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, c
     """Choose how fast older rows lose weight, on the blocks that choose the recipe too."""
     if not chain:
         return None
-    learner = config.learner
-    margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in (None, *HALF_LIVES)}
+    tried = (None, *HALF_LIVES)
+    margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in tried}
     for split in chain:
-        past, encoder, matrix, test = _encoded(split, examples, prepared)
-        for half_life, parts in margins.items():
-            parts.append(
-                even_margin(
-                    matrix,
-                    past.y,
-                    test,
-                    encoder=encoder,
-                    max_depth=learner.max_depth,
-                    max_trees=learner.max_trees,
-                    seed=learner.seed,
-                    weight=_aged(past, half_life),
-                )
-            )
+        for half_life, margin in zip(tried, _even(split, examples, prepared, config, half_lives=tried), strict=True):
+            margins[half_life].append(margin)
     rows = np.concatenate([split.test for split in chain])
     return choose_half_life(
         {half_life: np.concatenate(parts) for half_life, parts in margins.items()},
@@ -255,6 +247,27 @@ def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, c
         block=np.repeat(np.arange(len(chain)), [len(split.test) for split in chain]),
         weight=examples.weights[rows],
     )
+
+
+def _even(
+    split: Split, examples: Examples, prepared: Prepared, config: Config, *, half_lives: Sequence[float | None]
+) -> list[np.ndarray]:
+    """Train the cheap even blend on a split's past, once a half-life, and give its margins of the test rows."""
+    learner = config.learner
+    past, encoder, matrix, test = _encoded(split, examples, prepared)
+    return [
+        even_margin(
+            matrix,
+            past.y,
+            test,
+            encoder=encoder,
+            max_depth=learner.max_depth,
+            max_trees=learner.max_trees,
+            seed=learner.seed,
+            weight=_aged(past, half_life),
+        )
+        for half_life in half_lives
+    ]
 
 
 def _aged(examples: Examples, half_life: float | None) -> np.ndarray | None:
@@ -402,6 +415,8 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
     contributions, _ = learned.blend.contributions(matrix)
     nurture = learned.bands.assign(learned.probability(examples.read)) == NURTURE
     reference = fit_reference(contributions, examples.read, prepared.schema, is_nurture=nurture)
+    tell("looking at what more leads would teach", 1 - 0.5 / steps)
+    curve = _curve(chosen, prepared, config, learned, evaluation, is_time=is_time, is_skilled=verdict == "skill")
     model = PropensityModel(
         schema=prepared.schema,
         rules=prepared.rules,
@@ -425,7 +440,49 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
             *_warnings(prepared, config, learned, is_time=is_time),
         ),
         sample=matrix[np.unique(np.linspace(0, len(matrix) - 1, SAMPLE_ROWS).astype(int))],
+        curve=curve,
     )
+
+
+def _curve(
+    chosen: Sequence[Split],
+    prepared: Prepared,
+    config: Config,
+    learned: Learned,
+    evaluation: Evaluation,
+    *,
+    is_time: bool,
+    is_skilled: bool,
+) -> Curve:
+    """Measure the learning curve on out-of-fold rows of the last split's past; its test rows are not read again."""
+    examples, seed = prepared.examples, config.learner.seed
+    past = examples.take(chosen[-1].past)
+    past = past if is_time else replace(past, order=None)
+    half_life = learned.blend.recipe.half_life
+
+    def margin(split: Split) -> np.ndarray:
+        return _even(split, past, prepared, config, half_lives=[half_life])[0]
+
+    return learning_curve(
+        past,
+        out_of_fold_blocks(past, seed=seed),
+        margin,
+        positives=int(examples.y.sum()),
+        n_rows=len(examples.y),
+        months=_months(prepared),
+        seed=seed,
+        evaluated_size=float(np.mean([len(split.past) for split in chosen])) / len(examples.y),
+        n_evaluated=len(evaluation.judged.y),
+        is_skilled=is_skilled,
+        promise=learned.bands.sql_promise,
+        n_positive=float((examples.weights * examples.y).sum()),
+        confidence=config.agreement.confidence,
+    )
+
+
+def _months(prepared: Prepared) -> float | None:
+    """Give the months in which so many leads as there are come in, at the newest pace."""
+    return months_of(_n_leads(prepared).get("leads", len(prepared.examples.y)), prepared.leads_per_week)
 
 
 def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
@@ -450,6 +507,7 @@ def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
         data=_data(prepared),
         warnings=(sentence, *prepared.said),
         sample=np.empty((0, len(prepared.schema.columns))),
+        curve=few_curve(n_positive, least=MIN_POSITIVES, months=_months(prepared)),
     )
 
 
