@@ -17,6 +17,8 @@ from propensity.training.rows import Examples
 
 # The past is dealt into so many parts of whole leads: halves hold quarters, quarters hold eighths.
 N_PARTS = 8
+# Of each size so many parts teach: two tell what chance among those that teach does, more would cost what they tell.
+N_TAUGHT = 2
 # A part with fewer conversions shows a learner that has nothing to learn from, not the start of a curve.
 MIN_TAUGHT = 10
 # A line through two points fits anything.
@@ -236,9 +238,10 @@ def learning_curve(
     drawn = drawn / drawn.sum(axis=1, keepdims=True)
     constant = drawn @ found.constant
     losses = drawn @ np.column_stack([np.mean(parts, axis=0) for parts in found.losses])
-    # Other leads would have taught otherwise: of a share s of the past there are 1 / s sets apart.
+    # Other leads would have taught otherwise. The parts of a size hold other leads, so their mean scatters less.
     scatter = np.random.default_rng(seed).normal(size=losses[1:].shape)
-    losses[1:] += _training_noise(found, drawn[0]) / np.sqrt(found.shares) * scatter
+    apart = np.array([len(parts) for parts in found.losses])
+    losses[1:] += _training_noise(found, drawn[0]) / (found.shares * np.sqrt(apart)) * scatter
     sizes = found.shares * found.taught / n_rows
     curve = Curve(
         positives=positives,
@@ -315,7 +318,7 @@ def fit_power_law(sizes: np.ndarray, losses: np.ndarray, covariance: np.ndarray)
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """Row losses: of each share, an array a part of the past, shape (n_parts, n_judged)."""
+    """Row losses: of each share, those of the parts that taught, shape (n_taught, n_judged)."""
 
     shares: np.ndarray
     losses: list[np.ndarray]
@@ -347,7 +350,7 @@ def _losses(examples: Examples, blocks: Blocks, margin: Margin, *, seed: int) ->
 
     return _Found(
         shares=1 / np.array(n_parts),
-        losses=[np.array([judged(n, i) for i in range(n)]) for n in n_parts],
+        losses=[np.array([judged(n, i) for i in range(min(n, N_TAUGHT))]) for n in n_parts],
         constant=_told_rates(np.full(len(rows), 0.5), y[rows], block, own[rows]),
         rows=rows,
         taught=float(np.average([len(split.past) for split in chain], weights=[len(split.test) for split in chain])),
