@@ -245,7 +245,7 @@ GOALS = {
 }
 OUT_OF_REACH = {
     "model": "Without a conversion there is no pace to tell when a model can be tried.",
-    "skill": "No history up to eight times as long is expected to show that the model beats the base rate.",
+    "skill": "Nothing foretells that up to eight times the history would show that the model beats the base rate.",
     "certified": "More leads alone will not certify the SQL promise: its leads convert no more often than agreed.",
     "level": "The log loss is not expected to level off within eight times the history.",
 }
@@ -263,7 +263,7 @@ def curve_lines(curve: Curve) -> list[str]:
             f"({gain.low:.4f} to {gain.high:.4f})"
         )
     elif curve.levels:
-        lines.append("the points follow no learning curve: what twice the history would bring cannot be told")
+        lines.append("the points support no extrapolation: what twice the history would bring cannot be told")
     elif not curve.needs or curve.needs[0].goal != "model":
         lines.append("too few conversions to part the past: what twice the history would bring cannot be told")
     lines += [_need_in_words(need, curve) for need in curve.needs]

@@ -20,7 +20,7 @@ N_PARTS = 8
 # Of each size so many parts teach: two tell what chance among those that teach does, more would cost what they tell.
 N_TAUGHT = 2
 # A part with fewer conversions shows a learner that has nothing to learn from, not the start of a curve.
-MIN_TAUGHT = 10
+MIN_TAUGHT = 20
 # A line through two points fits anything.
 MIN_LEVELS = 3
 # The excess log loss of a regular parametric model falls as 1/n (c = 1); flexible learners under a penalty are slower,
@@ -239,9 +239,10 @@ def learning_curve(
     constant = drawn @ found.constant
     losses = drawn @ np.column_stack([np.mean(parts, axis=0) for parts in found.losses])
     # Other leads would have taught otherwise. The parts of a size hold other leads, so their mean scatters less.
-    scatter = np.random.default_rng(seed).normal(size=losses[1:].shape)
+    rng, noise = np.random.default_rng(seed), _training_noise(found, drawn[0])
+    scatter = rng.normal(size=losses[1:].shape)
     apart = np.array([len(parts) for parts in found.losses])
-    losses[1:] += _training_noise(found, drawn[0]) / (found.shares * np.sqrt(apart)) * scatter
+    losses[1:] += noise / (found.shares * np.sqrt(apart)) * scatter
     sizes = found.shares * found.taught / n_rows
     curve = Curve(
         positives=positives,
@@ -251,23 +252,24 @@ def learning_curve(
             for share, size, loss in zip(found.shares, sizes, losses.T, strict=True)
         ),
         constant_loss=float(constant[0]),
-        needs=certify,
     )
-    law, misfit = fit_power_law(sizes, losses, np.cov(losses[1:].T))
-    if misfit > stats.chi2.ppf(1 - CHANCE, len(sizes) - 2):
-        return curve
-    a, b, c = law.T[:, :, None]
-    next_gain = b[:, 0] * (1 - 2.0 ** -c[:, 0])
-    error = float(next_gain[1:].std())
-    needs = []
-    if not is_skilled:
-        # As the verdict will be: models taught by what is before its test rows, of which there are more then, too.
+    # The verdict's test rows grow with history too.
+    spread = SURE * (constant - losses[:, -1])[1:].std() * np.sqrt(len(found.rows) / n_evaluated / _GROWTHS)
+    gain = np.tile((constant - losses[:, -1])[:, None], len(_GROWTHS))
+    law = _law(sizes, losses, constant)
+    if law is not None:
+        a, b, c = law.T[:, :, None]
         gain = constant[:, None] - a - b * (evaluated_size * _GROWTHS) ** -c
-        verdict_error = (constant - losses[:, -1])[1:].std() * np.sqrt(len(found.rows) / n_evaluated)
-        needs.append(_need("skill", gain > SURE * verdict_error / np.sqrt(_GROWTHS)))
-    needs += certify
+    needs = [*([] if is_skilled else [_need("skill", gain > spread)]), *certify]
+    if law is None:
+        return replace(curve, needs=tuple(needs))
+    next_gain = b[:, 0] * (1 - 2.0 ** -c[:, 0])
+    # What will be seen is one model taught by some leads against one taught by twice as many.
+    now = noise * sizes[-1]
+    next_gain[1:] += now * np.sqrt(1 + 1 / 4) * rng.normal(size=len(weights))
+    error = float(next_gain[1:].std())
     if next_gain[0] > error:
-        needs.append(_need("level", next_gain[:, None] * _GROWTHS**-c <= error))
+        needs.append(_need("level", b * (1 - 2.0**-c) * _GROWTHS**-c <= error))
     return replace(
         curve,
         next_gain=_interval(next_gain, inside=0.9),
@@ -275,6 +277,17 @@ def learning_curve(
         law=(float(law[0, 0]), float(law[0, 1]), float(law[0, 2])),
         needs=tuple(needs),
     )
+
+
+def _law(sizes: np.ndarray, losses: np.ndarray, constant: np.ndarray) -> np.ndarray | None:
+    """Fit the power law to the levels that follow it; None where too few do."""
+    # Where the base rate for everyone does as well, what a learner does is not yet the law of its later losses.
+    is_worse = np.flatnonzero(losses[0] >= constant[0])
+    on_law = slice(is_worse[-1] + 1 if len(is_worse) else 0, None)
+    if len(sizes[on_law]) < MIN_LEVELS:
+        return None
+    law, misfit = fit_power_law(sizes[on_law], losses[:, on_law], np.cov(losses[1:, on_law].T))
+    return law if misfit <= stats.chi2.ppf(1 - CHANCE, len(sizes[on_law]) - 2) else None
 
 
 def fit_power_law(sizes: np.ndarray, losses: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, float]:
@@ -329,15 +342,17 @@ class _Found:
 
 def _losses(examples: Examples, blocks: Blocks, margin: Margin, *, seed: int) -> _Found | None:
     """Teach on every part of every block's past; None where the parts are too small for three levels."""
-    chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
-    chain = [split for split in chain if len(split.test)]
+    y, own = examples.y, examples.weights
+    chain = _partable(blocks, examples)
+    if not chain and blocks.is_time:
+        # A short or purged history: folds of leads cannot see drift, but this is not asked here.
+        chain = _partable(group_blocks(y, examples.groups, seed=seed), examples)
     if not chain:
         return None
-    y, own = examples.y, examples.weights
     n_taught = min(float((own * y)[split.past].sum()) for split in chain)
     n_parts = [n for n in (8, 4, 2, 1) if n_taught / n >= MIN_TAUGHT]
     part = group_blocks(y, examples.groups, seed=seed, n_blocks=N_PARTS).of_row
-    if len(n_parts) < MIN_LEVELS or part.max() + 1 < N_PARTS:
+    if part.max() + 1 < N_PARTS:
         return None
     rows = np.concatenate([split.test for split in chain])
     block = np.repeat(np.arange(len(chain)), [len(split.test) for split in chain])
@@ -355,6 +370,14 @@ def _losses(examples: Examples, blocks: Blocks, margin: Margin, *, seed: int) ->
         rows=rows,
         taught=float(np.average([len(split.past) for split in chain], weights=[len(split.test) for split in chain])),
     )
+
+
+def _partable(blocks: Blocks, examples: Examples) -> list[Split]:
+    """Give the splits of the blocks whose past can be parted into enough sizes."""
+    least = MIN_TAUGHT * 2 ** (MIN_LEVELS - 1)
+    chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
+    won = examples.weights * examples.y
+    return [split for split in chain if len(split.test) and won[split.past].sum() >= least]
 
 
 def _told_rates(probability: np.ndarray, y: np.ndarray, block: np.ndarray, weight: np.ndarray) -> np.ndarray:
