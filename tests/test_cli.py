@@ -329,7 +329,8 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
     project, told = trained
     reports = project.folder / "models" / "reports" / project.bundle.name
     assert {path.name for path in reports.iterdir()} == {
-        *("summary.txt", "card.md", "reliability.png", "gain.png", "scores.png", "comparison.png", "beeswarm.png")
+        *("summary.txt", "card.md", "reliability.png", "gain.png", "scores.png", "comparison.png", "beeswarm.png"),
+        "learning_curve.png",
     }
     summary = (reports / "summary.txt").read_text()
     for figure in ("140 converted (14.0%)", "AUC", "log loss", "constant", "lift in top 10 %", "points sheet"):

@@ -114,7 +114,7 @@ def plot_learning_curve(curve: Curve) -> Figure:
     taught = np.array([level.size for level in curve.levels]) * curve.positives
     value, low, high = (np.array([getattr(loss, name) for loss in found]) for name in ("value", "low", "high"))
     gain = curve.next_gain
-    title = "no extrapolation" if gain is None else f"twice the history: {-gain.value:+.4f}"
+    title = "No extrapolation" if gain is None else f"Twice the history: {-gain.value:+.4f}"
     figure, axes = _axes(f"Would more leads help? {title}", "conversions that taught", "log loss, smaller is better")
     axes.errorbar(taught, value, [value - low, high - value], fmt="o", color=MODEL, label="on rows it never saw")
     axes.axhline(curve.constant_loss, color=INK, linewidth=0.8, linestyle=":", label="base rate for everyone")

@@ -60,10 +60,10 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
         }
         if bands
         else {},
-        "learning_curve": run.curve.to_dict(),
         "verdict": run.model.verdict,
         "warnings": list(run.warnings),
         "flaws": [vars(flaw) for flaw in run.flaws],
+        "learning_curve": run.curve.to_dict(),
     }
 
 
@@ -240,8 +240,8 @@ def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> 
 GOALS = {
     "model": "until a model is tried",
     "skill": "until the model can be shown to beat the base rate",
-    "certified": "until the SQL promise could be certified, should its leads go on converting as they do",
-    "level": "until the log loss levels off: a doubling then gains less than its own standard error",
+    "certified": "until the SQL promise could be certified at the rate seen",
+    "level": "until a doubling gains less than its own standard error",
 }
 OUT_OF_REACH = {
     "model": "Without a conversion there is no pace to tell when a model can be tried.",
@@ -255,13 +255,13 @@ def curve_lines(curve: Curve) -> list[str]:
     """Word whether more history would help, and how much of it is needed."""
     lines = []
     gain = curve.next_gain
-    if gain is not None and curve.is_level:
-        lines.append("the log loss has levelled off: twice the history is not expected to lower it measurably")
-    elif gain is not None:
+    if gain is not None:
         lines.append(
             f"twice the history is expected to lower the log loss by {gain.value:.4f} "
             f"({gain.low:.4f} to {gain.high:.4f})"
         )
+        if curve.is_level:
+            lines.append("that is within its own standard error: as far as can be told, the log loss has levelled off")
     elif curve.levels:
         lines.append("the points support no extrapolation: what twice the history would bring cannot be told")
     elif not curve.needs or curve.needs[0].goal != "model":
@@ -275,7 +275,7 @@ def _need_in_words(need: Need, curve: Curve) -> str:
         return OUT_OF_REACH[need.goal]
     if need.growth == 1:
         # What is there would do on average; this once it did not.
-        return f"about as many conversions as there are may be enough {GOALS[need.goal]}"
+        return f"hardly more conversions {GOALS[need.goal]}"
     words = f"about {curve.more(need.growth):,} more conversions"
     if need.low != need.high:
         low = f"{curve.more(need.low):,}"
@@ -284,7 +284,7 @@ def _need_in_words(need: Need, curve: Curve) -> str:
     months = curve.more_months(need.growth)
     if months is None:
         return words
-    return f"{words}; at the present pace in about {max(round(months), 1):,} month{'s' if months >= 1.5 else ''}"
+    return f"{words}; at the present pace about {max(round(months), 1):,} month{'s' if months >= 1.5 else ''}"
 
 
 def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Sequence[Mapping[str, Any]]) -> str:

@@ -20,7 +20,7 @@ N_PARTS = 8
 # Of each size so many parts teach: two tell what chance among those that teach does, more would cost what they tell.
 N_TAUGHT = 2
 # A part with fewer conversions shows a learner that has nothing to learn from, not the start of a curve.
-MIN_TAUGHT = 20
+MIN_TAUGHT = 10
 # A line through two points fits anything.
 MIN_LEVELS = 3
 # The excess log loss of a regular parametric model falls as 1/n (c = 1); flexible learners under a penalty are slower,
