@@ -368,6 +368,7 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
     assert {path.name for path in reports.iterdir()} == {
         *("summary.txt", "card.md", "reliability.png", "gain.png", "scores.png", "comparison.png", "beeswarm.png"),
         *("metrics.csv", "reliability.csv", "gain.csv", "bands.csv", "months.csv", "segments.csv"),
+        "learning_curve.png",
     }
     summary = (reports / "summary.txt").read_text()
     for figure in ("140 converted (14.0%)", "AUC", "log loss", "constant", "lift in top 10 %", "points sheet"):

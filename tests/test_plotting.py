@@ -12,14 +12,17 @@ from propensity.bands import NOBODY, Bands, Promise
 from propensity.encoding import CategoryCode, Encoder, NumberCode
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import Explanation
+from propensity.metrics import Interval
 from propensity.plotting import (
     plot_beeswarm,
     plot_comparison,
     plot_gain,
+    plot_learning_curve,
     plot_reliability,
     plot_scores,
     plot_waterfall,
 )
+from propensity.training.curve import Curve, Level
 
 PROMISE = Promise(rate=0.5, certified=True, observed=0.5, low=0.4, n_leads=10, n_converted=5)
 BANDS = Bands(
@@ -175,3 +178,27 @@ def test_waterfall_shows_the_lead_in_words_and_ends_at_its_log_odds(explanation:
     texts = [text.get_text() for axes in figure.axes for text in axes.get_xticklabels()]
     assert any(f"{end:.3f}".lstrip("-") in text for text in texts)
     assert_renders(figure)
+
+
+def test_the_learning_curve_shows_each_level_and_where_we_are_now() -> None:
+    shares = np.array([0.25, 0.5, 1.0])
+    losses = 0.4 + 0.02 / shares
+    curve = Curve(
+        positives=100,
+        months=None,
+        levels=tuple(
+            Level(share=share, size=share, loss=Interval(value=loss, low=loss - 0.01, high=loss + 0.01))
+            for share, loss in zip(shares, losses, strict=True)
+        ),
+        constant_loss=0.6,
+        next_gain=Interval(value=0.01, low=0.0, high=0.02),
+        next_error=0.001,
+        law=(0.4, 0.02, 1.0),
+    )
+    axes = plot_learning_curve(curve).axes[0]
+    points, base, law, now = (np.asarray(line.get_xydata()) for line in axes.lines[:4])
+    assert points[:, 0].tolist() == [25.0, 50.0, 100.0]
+    assert base[0, 1] == 0.6
+    assert law[-1] == pytest.approx([200.0, 0.41])
+    assert now[0, 0] == 100
+    assert "-0.0100" in axes.get_title(loc="left")

@@ -235,6 +235,45 @@ def fit_bands(
     )
 
 
+def growth_to_certify(observed: float, n_leads: int, *, rate: float, delta: float) -> float:
+    """Give how many times the certification leads a precision needs, should the observed one stay.
+
+    Parameters
+    ----------
+    observed : float in [0, 1]
+    n_leads : int
+        In the band now.
+    rate : float in (0, 1)
+        The agreed precision.
+    delta : float in (0, 1)
+        Of the one-sided exact bound.
+
+    Returns
+    -------
+    float
+        At least 1; infinite where the observed precision is not above the rate, or nobody is in the band.
+
+    Examples
+    --------
+    >>> growth_to_certify(0.2, 50, rate=0.3, delta=0.05), growth_to_certify(0.9, 50, rate=0.3, delta=0.05)
+    (inf, 1.0)
+    """
+    from scipy import optimize, stats  # imported here: a bundle's consumer scores without scipy
+
+    if observed <= rate or n_leads == 0:
+        return float("inf")
+
+    def missing(log_growth: float) -> float:
+        n = n_leads * np.exp(log_growth)
+        return rate - float(stats.beta.ppf(delta, observed * n, n - observed * n + 1))
+
+    if missing(0.0) <= 0:
+        return 1.0
+    # Counts beyond 1e12 are no plan for anybody.
+    end = np.log(1e12 / n_leads)
+    return float(np.exp(optimize.brentq(missing, 0.0, end))) if missing(end) < 0 else float("inf")
+
+
 def _promising(grid: np.ndarray, chosen: np.ndarray, n_certified: int, *, rate: float) -> list[float]:
     """Give the thresholds to test, in order: from the surest downwards; none where none is expected to hold.
 

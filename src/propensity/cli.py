@@ -923,6 +923,8 @@ def _write_reports(result: TrainingRun, folder: Path, summary: Sequence[str]) ->
             "comparison.png": plotting.plot_comparison(evaluation),
             "beeswarm.png": plotting.plot_beeswarm(explanation, rows, learned.encoder),
         }
+        if result.curve.levels:
+            figures["learning_curve.png"] = plotting.plot_learning_curve(result.curve)
         for name, figure in figures.items():
             content = io.BytesIO()
             figure.savefig(content, format="png", dpi=120)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from propensity.encoding import Encoder
     from propensity.evaluation import Evaluation, Measured
     from propensity.explanations import Explanation
+    from propensity.training.curve import Curve
 
 LABEL_CHARACTERS = 40
 INK, MODEL, OTHER, BAND = "#222222", "#1f6f8b", "#c8553d", "#d9d9d9"
@@ -104,6 +105,28 @@ def plot_comparison(evaluation: Evaluation) -> Figure:
     axes.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(shown)), [name for name, _ in reversed(shown)])
     axes.set_ylim(-0.6, len(shown) - 0.4)
+    return figure
+
+
+def plot_learning_curve(curve: Curve) -> Figure:
+    """Draw log loss against the conversions that taught, and what twice the history is expected to bring."""
+    found = [level.loss for level in curve.levels]
+    taught = np.array([level.size for level in curve.levels]) * curve.positives
+    value, low, high = (np.array([getattr(loss, name) for loss in found]) for name in ("value", "low", "high"))
+    gain = curve.next_gain
+    title = "No extrapolation" if gain is None else f"Twice the history: {-gain.value:+.4f}"
+    figure, axes = _axes(f"Would more leads help? {title}", "conversions that taught", "log loss, smaller is better")
+    axes.errorbar(taught, value, [value - low, high - value], fmt="o", color=MODEL, label="on rows it never saw")
+    axes.axhline(curve.constant_loss, color=INK, linewidth=0.8, linestyle=":", label="base rate for everyone")
+    if curve.law is not None:
+        a, b, c = curve.law
+        size = np.geomspace(curve.levels[0].size, 2.0, 60)
+        axes.plot(size * curve.positives, a + b * size**-c, color=MODEL, linewidth=0.8)
+    axes.axvline(curve.positives, color=OTHER, linewidth=0.8)
+    axes.text(curve.positives, 0.0, " now", color=OTHER, transform=axes.get_xaxis_transform(), va="bottom")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda at, _position: f"{at:,.0f}")
+    axes.legend(frameon=False, loc="upper right")
     return figure
 
 

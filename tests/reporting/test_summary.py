@@ -20,10 +20,11 @@ from propensity.reporting import (
     training_json,
     training_summary,
 )
-from propensity.reporting.summary import calibration_lines, level_lines, older_line
+from propensity.reporting.summary import calibration_lines, curve_lines, level_lines, older_line
 from propensity.schema import Tables
 from propensity.synthetic import World, invent_leads
 from propensity.training import TrainingRun, train
+from propensity.training.curve import Curve, Need
 
 FIT = ["Job title", "Industry", "Employees", "Country", "Lead source"]
 BEHAVIOUR = ["Pages viewed", "Pricing page visits", "Emails clicked", "Demo requested", "Days since visit"]
@@ -267,7 +268,7 @@ def test_a_band_that_held_no_test_lead_says_none(run: TrainingRun) -> None:
 def test_the_json_of_a_run_holds_the_agreed_keys(run: TrainingRun) -> None:
     values = json.loads(json.dumps(training_json(run, STORED), allow_nan=False))
     agreed = ["model", "data", "audit", "learner", "metrics", "thresholds", "verdict", "warnings"]
-    assert [*values] == [*agreed, "flaws"]
+    assert [*values] == [*agreed, "flaws", "learning_curve"]
     assert values["model"] == STORED
     assert {*values["data"]} == {"rows", "positives", "base_rate", "matured", "dropped"}
     assert {*values["audit"][0]} == {"column", "role", "verdict", "evidence", "price"}
@@ -334,3 +335,25 @@ def test_a_month_that_is_off_is_named_and_others_are_not(run: TrainingRun) -> No
     off = replace(test, period=month, slices={}, probability=np.where(month == "2026-01", 0.9, float(test.y.mean())))
     lines = level_lines(replace(run.evaluation, test=replace(test, slices={}), judged=off))
     assert [line.split()[1] for line in lines if " off: " in line] == ["2026-01:"]
+
+
+def test_the_learning_curve_is_a_sentence_a_person_can_plan_with() -> None:
+    gain = Interval(value=0.004, low=0.001, high=0.009)
+    need = Need(goal="skill", growth=1.5, low=1.2, high=float("inf"))
+    never = Need(goal="certified", growth=float("inf"), low=2.0, high=float("inf"))
+    curve = Curve(positives=200, months=12.0, next_gain=gain, next_error=0.002, needs=(need, never))
+    first, second, third = curve_lines(curve)
+    assert first == "More leads twice the history is expected to lower the log loss by 0.0040 (0.0010 to 0.0090)"
+    assert second.strip() == (
+        "about 100 more conversions (at least 40) until the model can be shown to beat the base rate; "
+        "at the present pace about 6 months"
+    )
+    assert "will not certify" in third
+
+
+def test_too_few_conversions_say_how_many_more_until_a_model_is_tried(run_without_model: TrainingRun) -> None:
+    missing = 40 - run_without_model.data["positives"]
+    told = "\n".join(training_summary(run_without_model))
+    assert f"about {missing} more conversions until a model is tried; at the present pace about " in told
+    needs = training_json(run_without_model, STORED)["learning_curve"]["needs"]
+    assert needs["model"]["conversions"] == missing

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from propensity.metrics import Interval
     from propensity.model import PropensityModel
     from propensity.training import TrainingRun
+    from propensity.training.curve import Curve, Need
 
 # Months and segments that are named; the tables hold them all.
 MAX_OFF = 5
@@ -64,6 +65,7 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": run.model.verdict,
         "warnings": list(run.warnings),
         "flaws": [vars(flaw) for flaw in run.flaws],
+        "learning_curve": run.curve.to_dict(),
     }
 
 
@@ -99,6 +101,7 @@ def training_summary(run: TrainingRun) -> list[str]:
             lines += ["", f"           {older_line(evaluation.older_gain, unit=unit)}"]
         lines += _learner_lines(run)
         lines += ["", *band_lines(learned.bands, evaluation, unit=unit)]
+    lines += ["", *curve_lines(run.curve)]
     lines += ["", VERDICTS[run.model.verdict]]
     if run.warnings:
         lines += ["", "Please note", *(f"  - {sentence}" for sentence in run.warnings)]
@@ -289,6 +292,56 @@ def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> 
     if not evaluation.is_calibrated:
         lines.append("           The probabilities were off on the test leads (above): so can rates and volumes be.")
     return lines
+
+
+GOALS = {
+    "model": "until a model is tried",
+    "skill": "until the model can be shown to beat the base rate",
+    "certified": "until the SQL promise could be certified at the rate seen",
+    "level": "until a doubling gains less than its own standard error",
+}
+OUT_OF_REACH = {
+    "model": "Without a conversion there is no pace to tell when a model can be tried.",
+    "skill": "Nothing foretells that up to eight times the history would show that the model beats the base rate.",
+    "certified": "More leads alone will not certify the SQL promise: its leads convert no more often than agreed.",
+    "level": "The log loss is not expected to level off within eight times the history.",
+}
+
+
+def curve_lines(curve: Curve) -> list[str]:
+    """Word whether more history would help, and how much of it is needed."""
+    lines = []
+    gain = curve.next_gain
+    if gain is not None:
+        lines.append(
+            f"twice the history is expected to lower the log loss by {gain.value:.4f} "
+            f"({gain.low:.4f} to {gain.high:.4f})"
+        )
+        if curve.is_level:
+            lines.append("that is within its own standard error: as far as can be told, the log loss has levelled off")
+    elif curve.levels:
+        lines.append("the points support no extrapolation: what twice the history would bring cannot be told")
+    elif not curve.needs or curve.needs[0].goal != "model":
+        lines.append("too few conversions to part the past: what twice the history would bring cannot be told")
+    lines += [_need_in_words(need, curve) for need in curve.needs]
+    return [f"{'More leads' if i == 0 else '':11}{line}" for i, line in enumerate(lines)]
+
+
+def _need_in_words(need: Need, curve: Curve) -> str:
+    if not isfinite(need.growth):
+        return OUT_OF_REACH[need.goal]
+    if need.growth == 1:
+        # What is there would do on average; this once it did not.
+        return f"hardly more conversions {GOALS[need.goal]}"
+    words = f"about {curve.more(need.growth):,} more conversions"
+    if need.low != need.high:
+        low = f"{curve.more(need.low):,}"
+        words += f" ({low} to {curve.more(need.high):,})" if isfinite(need.high) else f" (at least {low})"
+    words += f" {GOALS[need.goal]}"
+    months = curve.more_months(need.growth)
+    if months is None:
+        return words
+    return f"{words}; at the present pace about {max(round(months), 1):,} month{'s' if months >= 1.5 else ''}"
 
 
 def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Sequence[Mapping[str, Any]]) -> str:

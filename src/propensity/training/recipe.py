@@ -53,6 +53,7 @@ from propensity.reporting import model_card
 from propensity.rules import Rules
 from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
+from propensity.training.curve import Curve, few_curve, learning_curve, months_of
 from propensity.training.rows import Examples, Prepared
 from propensity.training.segments import segment_columns
 from propensity.training.tables import MIN_CUTOFFS_IN_TIME
@@ -90,6 +91,8 @@ class TrainingRun:
         Sentences a person should read.
     sample : array of float, shape (up to 1000, n_features)
         Encoded training rows for plots, evenly spread over the file; never stored.
+    curve : Curve
+        Whether more history would help.
     """
 
     model: PropensityModel
@@ -99,6 +102,7 @@ class TrainingRun:
     data: Mapping[str, Any]
     warnings: tuple[str, ...]
     sample: np.ndarray
+    curve: Curve
 
 
 def train(tables: Tables, config: Config, *, progress: Progress | None = None) -> TrainingRun:
@@ -575,6 +579,8 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
     contributions, _ = learned.blend.contributions(matrix)
     nurture = learned.bands.assign(learned.probability(examples.read)) == NURTURE
     reference = fit_reference(contributions, examples.read[[*schema.names]], schema, is_nurture=nurture)
+    tell("looking at what more leads would teach", 1 - 0.5 / steps)
+    curve = _curve(chosen, prepared, config, learned, evaluation, is_time=is_time, is_skilled=verdict == "skill")
     model = PropensityModel(
         schema=schema,
         rules=prepared.rules,
@@ -599,7 +605,49 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
             *_warnings(prepared, config, learned, is_time=is_time),
         ),
         sample=matrix[np.unique(np.linspace(0, len(matrix) - 1, SAMPLE_ROWS).astype(int))],
+        curve=curve,
     )
+
+
+def _curve(
+    chosen: Sequence[Split],
+    prepared: Prepared,
+    config: Config,
+    learned: Learned,
+    evaluation: Evaluation,
+    *,
+    is_time: bool,
+    is_skilled: bool,
+) -> Curve:
+    """Measure the learning curve on out-of-fold rows of the last split's past; its test rows are not read again."""
+    examples, seed = prepared.examples, config.learner.seed
+    past = examples.take(chosen[-1].past)
+    past = past if is_time else replace(past, order=None)
+    half_life = learned.blend.recipe.half_life
+
+    def margin(split: Split) -> np.ndarray:
+        return _quick(split, past, prepared, config)(half_life)
+
+    return learning_curve(
+        past,
+        out_of_fold_blocks(past, seed=seed),
+        margin,
+        positives=int(examples.y.sum()),
+        n_rows=len(examples.y),
+        months=_months(prepared),
+        seed=seed,
+        evaluated_size=float(np.mean([len(split.past) for split in chosen])) / len(examples.y),
+        n_evaluated=len(evaluation.judged.y),
+        is_skilled=is_skilled,
+        promise=learned.bands.sql_promise,
+        n_positive=float((examples.weights * examples.y).sum()),
+        confidence=config.agreement.confidence,
+    )
+
+
+def _months(prepared: Prepared) -> float | None:
+    """Give the months in which so many leads as there are come in, at the newest pace."""
+    return months_of(_n_leads(prepared).get("leads", len(prepared.examples.y)), prepared.leads_per_week)
 
 
 def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
@@ -624,6 +672,7 @@ def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
         data=_data(prepared),
         warnings=(sentence, *prepared.said),
         sample=np.empty((0, len(prepared.schema.columns))),
+        curve=few_curve(n_positive, least=MIN_POSITIVES, months=_months(prepared)),
     )
 
 
