@@ -126,7 +126,7 @@ def plot_learning_curve(curve: Curve) -> Figure:
     axes.text(curve.positives, 0.0, " now", color=OTHER, transform=axes.get_xaxis_transform(), va="bottom")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda at, _position: f"{at:,.0f}")
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(loc="lower left", edgecolor="none")
     return figure
 
 
