@@ -72,6 +72,34 @@ def test_an_origin_without_a_test_or_a_past_is_left_out(stamps: np.ndarray, grou
     assert time_origins(stamps, groups, n_origins=5) == []
 
 
+def test_a_label_teaches_from_the_first_instant_of_the_test_at_the_latest() -> None:
+    """The test starts at 8; a row of 5 whose label takes 3 is known then, one of 6 is not."""
+    (headline,) = time_origins(np.arange(10), np.arange(10), n_origins=1, known=np.arange(10) + 3)
+    assert (headline.past.tolist(), headline.test.tolist()) == ([0, 1, 2, 3, 4, 5], [8, 9])
+
+
+def test_a_block_is_taught_by_labels_known_at_its_first_instant() -> None:
+    blocks = time_blocks(np.arange(10), known=np.arange(10) + 2)
+    split = blocks.split(2, np.arange(10))
+    assert (split.past.tolist(), split.test.tolist()) == ([0, 1, 2, 3, 4], [6, 7])
+
+
+def test_a_lead_whose_only_past_label_is_open_is_judged() -> None:
+    """Row 7 teaches nothing, as its label is not known at 8: nobody has seen the lead of row 9."""
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 7])
+    (headline,) = time_origins(np.arange(10), groups, n_origins=1, known=np.arange(10) + 3)
+    assert headline.test.tolist() == [8, 9]
+
+
+@pytest.mark.parametrize(("is_apart", "judged"), [(True, [6]), (False, [6, 7])])
+def test_customers_who_come_back_are_judged_although_the_past_knows_them(*, is_apart: bool, judged: list[int]) -> None:
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 0, 8, 0])
+    blocks = time_blocks(np.arange(10), is_apart=is_apart)
+    assert blocks.split(2, groups).test.tolist() == judged
+    (headline,) = time_origins(np.arange(10), groups, n_origins=1, is_apart=is_apart)
+    assert headline.test.tolist() == ([8] if is_apart else [8, 9])
+
+
 def test_the_first_two_fifths_of_a_chain_only_teach() -> None:
     blocks = time_blocks(np.arange(25))
     assert blocks.of_row.tolist() == [-1] * 10 + [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3

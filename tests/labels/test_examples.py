@@ -102,6 +102,33 @@ def test_chosen_cutoffs_are_kept_as_they_are_but_for_those_nobody_could_answer()
     assert found.dropped == {"cutoff_before_creation": 1, "converted_or_closed_before_cutoff": 1}
 
 
+def test_a_chosen_cutoff_may_be_the_instant_of_creation_or_of_the_sale_itself() -> None:
+    chosen = (np.array([0, 0]), np.array([10, 20]) * DAY)
+    found = rows([10.0], won((0, 20.0)), chosen=chosen)
+    assert days(found) == [10.0, 20.0]
+    assert found.y.tolist() == [1.0, 1.0]
+
+
+def test_the_ingest_lag_delays_the_maturity_of_chosen_cutoffs_too() -> None:
+    chosen = (np.array([0, 0]), np.array([85, 86]) * DAY)
+    found = rows([10.0], won(), chosen=chosen, labels={"ingest_lag_days": 1})
+    assert days(found) == [85.0]
+    assert found.dropped == {"immature": 1}
+
+
+def test_a_lead_closed_within_the_ingest_lag_teaches_nothing_yet() -> None:
+    """It may have been reopened and won since, and nobody would know; an instant earlier it counts as lost."""
+    closed = np.array([96 * DAY, 96 * DAY - 1])
+    labels = {"closed_lost_is_final": True, "ingest_lag_days": 4}
+    assert {*rows([93.0, 93.0], won(), closed_lost_at=closed, labels=labels).lead} == {1}
+
+
+def test_a_sale_of_the_instant_of_closing_reopens_nothing() -> None:
+    found = rows([58.0], won((0, 60.0)), closed_lost_at=np.array([60 * DAY]))
+    assert "reopened" not in found.dropped
+    assert rows([58.0], won((0, 60.0 + 1e-6)), closed_lost_at=np.array([60 * DAY])).dropped["reopened"] == 1
+
+
 def test_a_lead_without_a_creation_date_has_no_calendar() -> None:
     found = rows([float("nan"), 72.0], won())
     assert {*found.lead} == {1}

@@ -58,6 +58,19 @@ def test_forest_ranks_leads_it_never_saw() -> None:
     assert 0.82 < roc_auc_score(y_fresh, fitted.margin(fresh)) < 0.861
 
 
+def test_trees_that_start_from_the_truth_find_nothing_to_say() -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(4000, N_FEATURES))
+    truth = 2 * matrix[:, 0] - 2
+    y = (rng.random(4000) < 1 / (1 + np.exp(-truth))).astype(float)
+    started, plain = (
+        fit_forest(matrix, y, categorical=(), n_trees=20, max_depth=4, seed=0, kind="on_linear", start=start)
+        for start in (truth, None)
+    )
+    # What is left is noise: less than a tenth of what the trees must say by themselves, the level among it.
+    assert np.abs(started.margin(matrix)).mean() < 0.1 * np.abs(plain.margin(matrix)).mean()
+
+
 def test_margin_of_the_first_trees_is_that_of_a_forest_stopped_there(forest: Forest) -> None:
     matrix, y = some_leads()
     shorter = fit_forest(matrix, y, categorical=(2,), n_trees=7, max_depth=4, seed=0)
