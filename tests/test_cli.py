@@ -346,6 +346,7 @@ def test_train_json_is_one_object_with_the_agreed_keys(trained: tuple[Project, T
     assert (told.code, told.err) == (0, "")
     answer = told.json
     keys = {"model", "data", "audit", "learner", "metrics", "thresholds", "verdict", "warnings", "flaws"}
+    keys |= {"learning_curve"}
     assert {*answer} == keys
     assert {*answer["model"]} == {"name", "version", "alias", "uri", "path"}
     assert (answer["model"]["version"], answer["model"]["alias"]) == ("1", "champion")
@@ -436,6 +437,15 @@ def test_a_score_by_probabilities_that_were_off_in_the_test_is_warned_of(
     assert told.code == 0
     assert ("probabilities were off" in told.out) is not is_calibrated
     shutil.rmtree(bundle)
+
+
+def test_a_score_as_of_a_time_the_model_learned_from_is_no_test_of_it(project: Project, here: Path) -> None:
+    leads = project.folder / "new_leads.csv"
+    end = load_model(project.bundle).facts["data_end"]
+    for as_of, is_said in (("2020-01-01", True), (end, False)):
+        told = project.score(leads, here / "scores.csv", "--as-of", as_of, "--allow-degraded")
+        assert told.code == 0
+        assert (f"up to {end[:10]}, after 2020-01-01: these scores are no test" in told.out) is is_said
 
 
 def test_scoring_leaves_the_project_as_it_was(project: Project, here: Path) -> None:

@@ -505,7 +505,7 @@ def run_score(options: argparse.Namespace) -> None:
         write_scores(scores.frame, output)
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
-    warnings = [*rows.warnings]
+    warnings = [*rows.warnings, *_seen_before(options.as_of, model)]
     if summary["scored_by"].get("model") and not model.facts.get("calibrated", True):
         warnings.append(OFF)
     if options.json:
@@ -951,7 +951,8 @@ def _print_scores(
     n_aside = sum(aside.values())
     total = summary["rows"] - n_aside
     n_unscored = bands.get("unscored", 0) - n_aside
-    print(f"Scored {total:,} leads: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
+    when = f" as of {as_of}" if as_of else ""
+    print(f"Scored {total:,} leads{when}: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
     for said in _said_aside(aside, as_of, result="not scored"):
         print(f"  {said}")
     if n_unscored:
@@ -966,6 +967,24 @@ def _print_scores(
     told = {"not_there_at_the_cutoff", "rows_without_a_cutoff_of_a_known_lead"} if n_aside else set()
     _print_notes({name: n for name, n in summary["notes"].items() if name not in told}, warnings)
     print(f"Written: {output}")
+
+
+def _seen_before(as_of: str, model: PropensityModel) -> list[str]:
+    """Warn where the model knows what came after the instant: its scores are then no test of it."""
+    from propensity.asof import parse_stamps
+
+    end = model.facts.get("data_end", "")
+    if not as_of or not end or model.learned is None:
+        return []
+    import pandas as pd
+
+    instant = parse_stamps(pd.Series([as_of]), timezone=model.facts.get("timezone", "UTC"), name="--as-of").newest
+    if instant is None or instant >= pd.Timestamp(end):
+        return []
+    return [
+        f"the model learned from records up to {end[:10]}, after {as_of[:10]}: these scores are no test of it. What it "
+        "is worth on leads it never saw, train says."
+    ]
 
 
 def _said_aside(aside: Mapping[str, int], as_of: str, *, result: str) -> list[str]:

@@ -99,6 +99,12 @@ def test_a_field_history_has_values_of_any_kind() -> None:
     }
 
 
+def test_ids_that_a_spreadsheet_shortened_are_refused_with_the_reason() -> None:
+    log = {"Lead ID": ["1", "2"], "occurred_at": DAYS[:2], "event_type": ["a", "b"]}
+    with pytest.raises(InputError, match="They match when leading zeros are dropped"):
+        guess(log, "events", {"Lead ID": pd.Series(["0001", "0002"])})
+
+
 def test_files_of_other_leads_are_refused_with_the_next_step() -> None:
     with pytest.raises(InputError, match=r"file.csv: no column of it holds keys of leads \('Lead ID'.*--id"):
         guess({"lead_id": ["x", "y"], "occurred_at": DAYS[:2], "event_type": ["a", "b"]}, "events")

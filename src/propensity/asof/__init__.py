@@ -1,6 +1,6 @@
 """The only place for time: stamps to aware UTC instants, records to what was known when."""
 
-from propensity.asof.joins import LeadKey, check_joined, no_common_id
+from propensity.asof.joins import LeadKey, check_joined, no_common_id, way_of_writing
 from propensity.asof.records import (
     DAY,
     NEVER,
@@ -45,4 +45,5 @@ __all__ = [
     "read_stages",
     "read_stamps",
     "to_stamps",
+    "way_of_writing",
 ]

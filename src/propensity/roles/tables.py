@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from propensity.asof import join_keys
+from propensity.asof import join_keys, way_of_writing
 from propensity.errors import InputError
 from propensity.roles.columns import CREATED_NAMES, Facts, look
 from propensity.roles.exports import BECAME, COLUMNS, CONVERTED, LEAD_IDS, OWN_ID, PERSON_KEYS, plain, recognise
@@ -244,7 +244,7 @@ def _joins(
     """Find the columns whose values are the leads' keys: the lead table's, its own, rows that match; the best first."""
     headers = {plain(column): column for column in frame.columns}
     found: list[tuple[float, tuple[str, str, int]]] = []
-    best = 0
+    best, remedy = 0, ""
     is_last_resort = not ({*LEAD_IDS, *PERSON_KEYS, *map(plain, keys)} - {OWN_ID}) & {*headers}
     for lead_column, values in keys.items():
         there = pd.Index(join_keys(values, missing=missing_words(missing, lead_column)).dropna().unique())
@@ -257,15 +257,21 @@ def _joins(
             theirs = join_keys(frame[headers[alias]], missing=missing_words(missing, column))
             n_matched = int((there.get_indexer(pd.Index(theirs.dropna())) >= 0).sum())
             if not n_matched:
+                remedy = remedy or way_of_writing(pd.Index(theirs.dropna().unique()), there)
                 continue
             found.append((n_matched / int(theirs.notna().sum()), (lead_column, column, n_matched)))
             # Names come in order of how telling they are: a later one must match far better.
             if found[-1][0] > 2 * found[best][0]:
                 best = len(found) - 1
     if not found:
+        next_step = (
+            f"They match when {remedy}. Write them alike in both files."
+            if remedy
+            else "Name the lead file's column with --id, or give files of the same leads."
+        )
         msg = (
             f"{name}: no column of it holds keys of leads ({', '.join(repr(column[:40]) for column in keys)} of the "
-            "lead file). Name the lead file's column with --id, or give files of the same leads."
+            f"lead file). {next_step}"
         )
         raise InputError(msg)
     return [join for _, join in (found[best], *found[:best], *found[best + 1 :])]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from propensity.bands import default_precision, fit_bands
+from propensity.bands import fit_bands
 from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
 from propensity.encoding import Encoder, fit_encoder
@@ -755,9 +755,9 @@ def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: 
     ):
         found.append("Too little history to test in time order; folds were used instead.")
     if config.agreement.sql_precision is None:
-        rate = default_precision(float(prepared.examples.y.mean()))
         found.append(
-            f"agreement.sql_precision is not set; {rate:.0%} was aimed at: three times the base rate, at most 80%."
+            f"agreement.sql_precision is not set; {learned.bands.sql_promise.rate:.0%} was aimed at: three times the "
+            "base rate, at most 80%."
         )
     if not learned.bands.sql_promise.certified:
         found.append(
