@@ -331,6 +331,21 @@ def test_init_refuses_deals_of_which_none_is_won(small_world: dict[str, pd.DataF
     assert_refused(told, 2, "deals.csv (--outcomes)", "Salesforce opportunities, of which no row counts")
 
 
+def test_init_says_what_the_query_of_an_export_leaves(here: Path, small_world: dict[str, pd.DataFrame]) -> None:
+    small_world["leads"].to_csv("leads.csv", index=False)
+    tasks = small_world["events"][["lead_id", "occurred_at"]].set_axis(["WhoId", "CreatedDate"], axis=1)
+    tasks.assign(TaskSubtype="Call", Subject="Demo").to_csv("events.csv", index=False)
+    deals = small_world["outcomes"].set_axis(["Lead", "Close Date"], axis=1)
+    lost = deals.head(3).assign(Stage="Closed Lost")
+    pd.concat([deals.assign(Stage="Closed Won"), lost]).to_csv("deals.csv", index=False)
+    told = tell("init", "leads.csv", "--events", "events.csv", "--outcomes", "deals.csv", "--id", "Lead")
+    assert (told.code, told.err) == (0, "")
+    assert here.joinpath("propensity.toml").exists()
+    taken = f"takes {len(tasks):,} of the file's {len(tasks):,} rows and does not read 'Subject'"
+    assert taken in told.out
+    assert f"takes {len(deals):,} of the file's {len(deals) + 3:,} rows" in told.out
+
+
 def test_init_says_what_the_points_sheet_holds_or_how_to_write_one() -> None:
     leads = pd.DataFrame({"Lead ID": range(60), "Region": ["a", "b"] * 30, "Converted": ["yes", "no", "no"] * 20})
     leads.to_csv("leads.csv", index=False)

@@ -279,7 +279,7 @@ def run_init(options: argparse.Namespace) -> None:
     if options.horizon is not None and not 1 <= options.horizon <= 730:
         msg = f"--horizon must be within 1 and 730 days, got {options.horizon}."
         raise InputError(msg)
-    frames, sources, known = _files_of_init(options)
+    frames, sources, known, through = _files_of_init(options)
     if len(frames["leads"]) == 0:
         msg = f"{options.leads or options.cutoffs} has a header but no rows. Give leads to look at."
         raise InputError(msg)
@@ -307,17 +307,18 @@ def run_init(options: argparse.Namespace) -> None:
     )
     parse_config(tomllib.loads(text), source=output.name)
     write_text(output, text)
-    _print_project(project, frames, known)
+    _print_project(project, frames, known, through)
     hint = _config_hint(output)
     print(f"\nWritten: {output}. Correct what is wrong, then run: propensity audit{hint}, then: propensity train{hint}")
 
 
 def _files_of_init(
     options: argparse.Namespace,
-) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[str, str]], dict[str, str]]:
-    """Read the files named, through the queries of a known export: tables, (path, query) of each, and what was known.
+) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[str, str]], dict[str, str], dict[str, str]]:
+    """Read the files named, through the queries of a known export.
 
-    A file may make more than one table: an activity log can hold the history of fields too.
+    Gives the tables, (path, query) of each, the export each was known for, and what its query left. A file
+    may make more than one table: an activity log can hold the history of fields too.
     """
     from propensity.config import ColumnsConfig, CutoffColumns
     from propensity.roles import lead_id_of, recognise
@@ -335,6 +336,7 @@ def _files_of_init(
     frames: dict[str, pd.DataFrame] = {}
     sources: dict[str, tuple[str, str]] = {}
     known: dict[str, str] = {}
+    through: dict[str, str] = {}
     for table, path in named.items():
         frame = read_table(Path(path))
         found = recognise(frame.columns, table)
@@ -355,13 +357,27 @@ def _files_of_init(
                 raise InputError(msg)
             if made == table or len(made_frame):
                 frames[made], sources[made] = made_frame, (path, query)
+                if query:
+                    through[made] = _left_by(query, frame, made_frame)
     if options.leads is None:
         own = options.id or lead_id_of(frames["cutoffs"], name=Path(options.cutoffs).name)
         frames["leads"] = leads_of_cutoffs(frames["cutoffs"], ColumnsConfig(cutoffs=CutoffColumns(id=own)))
-    return frames, sources, known
+    return frames, sources, known, through
 
 
-def _print_project(project: Project, frames: dict[str, pd.DataFrame], known: dict[str, str]) -> None:
+def _left_by(query: str, frame: pd.DataFrame, made: pd.DataFrame) -> str:
+    """Say how many rows of a file a query of a known export takes, and which columns it does not read."""
+    told = f"read through the export's query, which takes {len(made):,} of the file's {len(frame):,} rows"
+    unread = [] if "*" in query else [str(name) for name in frame.columns if f'"{name}"' not in query]
+    if not unread:
+        return told
+    more = f" and {len(unread) - MAX_SHOWN} more" if len(unread) > MAX_SHOWN else ""
+    return f"{told} and does not read {', '.join(repr(name[:40]) for name in unread[:MAX_SHOWN])}{more}"
+
+
+def _print_project(
+    project: Project, frames: dict[str, pd.DataFrame], known: Mapping[str, str], through: Mapping[str, str]
+) -> None:
     leads = frames["leads"]
     what = f" ({known['leads']})" if "leads" in known else ""
     print(f"{len(leads):,} leads{what}, {leads.shape[1]} columns. What they were taken for:\n")
@@ -376,6 +392,8 @@ def _print_project(project: Project, frames: dict[str, pd.DataFrame], known: dic
         columns = ", ".join(f"{role} = {column[:40]!r}" for role, column in guess_of_table.columns.items())
         print(f"\n{guess_of_table.n_rows:,} rows of {table.replace('_', ' ')}{what}: {columns}")
         print(f"  {guess_of_table.n_matched:,} of them belong to leads of the lead file")
+        if table in through:
+            print(f"  {through[table]}; the query stands in the config to be corrected")
     if project.column("converted_at"):
         print(f"\nWho converted when is told by the lead file's column {project.column('converted_at')!r}")
     if project.stages:

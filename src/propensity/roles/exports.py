@@ -64,7 +64,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "outcomes": {"converted_at": (*CONVERTED, "closedate", "closedat", "orderdate", *_HAPPENED)},
     "cutoffs": {"cutoff": ("cutoff", "cutoffat", "asof", "snapshotdate", "scoringdate", "date", "at")},
     "field_history": {
-        "field": ("field", "fieldname", "property", "attribute", "column"),
+        "field": ("field", "fieldname", "property", "attribute", "attributename", "column"),
         "value": ("value", "newvalue", "tovalue"),
         "old_value": ("oldvalue", "fromvalue", "previousvalue"),
         "valid_from": ("validfrom", "changedat", "createddate", "createdat", "activitydate", "timestamp", "date", "at"),
