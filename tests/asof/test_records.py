@@ -251,6 +251,9 @@ def test_a_stage_that_the_log_tells_too_is_one_event() -> None:
     told = read_events(log, EventColumns(), key="lead_id", keys=keys, timezone="UTC", missing={"*": []})
     both = joined(told, stages)
     assert (both.key.tolist(), both.types) == ([0, 1], ("entered mql",))
+    # What day it is, stages say too.
+    assert both.seen_at is not None
+    assert both.seen_at.max() == microseconds(pd.Series(pd.to_datetime(["2026-01-08"], utc=True)))[0]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,14 @@ def test_rows_are_matured_snapshots_that_weigh_a_lead_each(tables: Tables) -> No
     }
 
 
+def test_a_label_is_known_after_its_window_and_customers_who_come_back_are_judged(tables: Tables) -> None:
+    once, again = (prepare_tables(tables, config(labels={"repeat": repeat})).examples for repeat in (False, True))
+    assert once.order is not None
+    assert once.known is not None
+    assert {*(once.known - once.order)} == {30 * 24 * 3600 * 1_000_000}
+    assert (once.is_apart, again.is_apart) == (True, False)
+
+
 def test_leads_of_one_account_are_one_group(tables: Tables) -> None:
     examples = prepare_tables(tables, config(columns={"group": "Account"})).examples
     assert len(pd.DataFrame({"a": examples.leads["Account"], "g": examples.groups}).drop_duplicates()) == len(
@@ -336,6 +344,22 @@ def test_a_touch_is_scored_by_its_own_values(
     assert 0 < is_over.sum() < len(twice) / 2
     assert rows["cutoff"].isna().to_list() == is_over.to_list()
     assert (rows["cutoff"] == touched)[~is_over].all()
+
+
+@pytest.mark.parametrize(("column", "key"), [("Created", "date"), ("Account", "group"), ("Won", "converted_at")])
+def test_touches_of_one_lead_that_differ_in_what_is_the_leads_own_are_refused(
+    tables: Tables, column: str, key: str
+) -> None:
+    """Else the touch that stands first in the file would count, and its order would decide."""
+    leads = tables.leads.merge(beside(tables)[1].rename(columns={"lead_id": "Lead", "converted_at": "Won"}), how="left")
+    twice = pd.concat([leads, leads], ignore_index=True)
+    twice["Touched"] = twice["Created"] + pd.to_timedelta(np.arange(len(twice)) // len(leads) + 1, unit="D")
+    touched = config(columns={"cutoff": "Touched", key: column})
+    assert len(prepare_tables(replace(tables, leads=twice), touched).examples.y) > len(leads)
+    odd = twice.astype(object)
+    odd.loc[905, column] = odd[column].dropna().iloc[-1]
+    with pytest.raises(InputError, match=rf"column '{column}' \(columns\.{key}\): 1 differ .* rows 906\)"):
+        prepare_tables(replace(tables, leads=odd), touched)
 
 
 def test_the_sheet_reads_what_leads_did_where_there_is_no_model(

@@ -45,6 +45,7 @@ from propensity.schema import (
     find_column,
     missing_words,
     normalise_name,
+    read_texts,
     too_long,
     validate,
 )
@@ -334,11 +335,28 @@ def _labelled_rows(
 
 
 def _one_a_lead(leads: pd.DataFrame, plan: FeaturePlan, config: Config) -> pd.DataFrame:
-    """Give a row a lead from a table with a row a touch: what does not change with the touch."""
+    """Give a row a lead from a table with a row a touch: what does not change with the touch.
+
+    Raises
+    ------
+    InputError
+        It does change: which touch counted would hang on the order of the file.
+    """
     lead_id = find_column(leads, str(plan.id), key="columns.id")
-    steady = [name for name in (config.columns.date, config.columns.group, config.columns.converted_at) if name]
-    kept = [lead_id, *(find_column(leads, name, key="columns") for name in steady)]
-    return leads[kept].drop_duplicates(subset=[lead_id]).reset_index(drop=True)
+    keys = join_keys(leads[lead_id], missing=missing_words(plan.missing, str(lead_id)))
+    steady = {f"columns.{name}": getattr(config.columns, name) for name in ("date", "group", "converted_at")}
+    kept = {key: find_column(leads, name, key=key) for key, name in steady.items() if name}
+    for key, column in kept.items():
+        texts = read_texts(leads[column], missing=missing_words(plan.missing, str(column))).fillna("")
+        is_other = (texts != texts.groupby(keys).transform("first")) & keys.notna()
+        if is_other.any():
+            rows = ", ".join(str(i + 1) for i in np.flatnonzero(is_other)[:5])
+            msg = (
+                f"Rows of one lead must agree in column {str(column)!r} ({key}): {int(is_other.sum()):,} differ from "
+                f"the first row of their lead (first data rows {rows}). Write in all rows what holds for the lead."
+            )
+            raise InputError(msg)
+    return leads[[lead_id, *kept.values()]].drop_duplicates(subset=[lead_id]).reset_index(drop=True)
 
 
 def _chosen(frame: pd.DataFrame | None, read: LeadTables, config: Config) -> Chosen | None:
