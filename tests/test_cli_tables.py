@@ -304,7 +304,7 @@ def test_counts_are_words_on_the_terminal(
         assert run([*command, "--model", str(small_bundle), "--as-of", AS_OF]) == 0
         said = capsys.readouterr().out
         assert "  1 events are of leads that are not in this file; passed over\n" in said
-        assert "Warning" not in said
+        assert "Warning: All" not in said
 
 
 def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
@@ -316,7 +316,8 @@ def test_events_of_other_leads_alone_are_warned_of_and_scored_as_none(
     few = small_world["leads"].head(3)
     told = scored({"events": events, "leads": few}, "--as-of", AS_OF)
     assert (told.code, told.notes["events_of_unknown_leads"]) == (0, len(events))
-    [warning] = json.loads(told.out)["warnings"]
+    warning, own_past = json.loads(told.out)["warnings"]
+    assert own_past.startswith("the model learned from records up to 2025-12-31")
     assert warning.startswith(f"All {len(events)} events are of leads that are not in this file, which are scored as")
     assert "Check that column 'lead_id' of the events (columns.event.id) names leads as column 'Lead'" in warning
     assert run(["score", "--model", str(small_bundle), "--as-of", AS_OF, "-o", "scores.csv"]) == 0
