@@ -16,7 +16,7 @@ from propensity.training.curve import (
     few_curve,
     fit_power_law,
     learning_curve,
-    months_of,
+    months_for,
 )
 
 N_FEATURES = 20
@@ -177,7 +177,7 @@ def test_points_that_zigzag_follow_no_law() -> None:
 
 def test_few_conversions_say_how_many_more_and_how_long_it_takes() -> None:
     # 20 conversions in 300 leads, at 25 a week twelve weeks: 20 more take as long again.
-    curve = few_curve(20, least=40, months=months_of(300, 25.0))
+    curve = few_curve(20, least=40, months=months_for(300, 25.0))
     (need,) = curve.needs
     assert (need.goal, curve.more(need.growth)) == ("model", 20)
     assert curve.more_months(need.growth) == pytest.approx(12 * 7 / 30.4375)

@@ -244,7 +244,8 @@ def _joins(
     """Find the columns whose values are the leads' keys: the lead table's, its own, rows that match; the best first."""
     headers = {plain(column): column for column in frame.columns}
     found: list[tuple[float, tuple[str, str, int]]] = []
-    best, remedy = 0, ""
+    best = 0
+    unmet: list[tuple[pd.Index, pd.Index]] = []
     is_last_resort = not ({*LEAD_IDS, *PERSON_KEYS, *map(plain, keys)} - {OWN_ID}) & {*headers}
     for lead_column, values in keys.items():
         there = pd.Index(join_keys(values, missing=missing_words(missing, lead_column)).dropna().unique())
@@ -257,13 +258,14 @@ def _joins(
             theirs = join_keys(frame[headers[alias]], missing=missing_words(missing, column))
             n_matched = int((there.get_indexer(pd.Index(theirs.dropna())) >= 0).sum())
             if not n_matched:
-                remedy = remedy or way_of_writing(pd.Index(theirs.dropna().unique()), there)
+                unmet.append((pd.Index(theirs.dropna().unique()), there))
                 continue
             found.append((n_matched / int(theirs.notna().sum()), (lead_column, column, n_matched)))
             # Names come in order of how telling they are: a later one must match far better.
             if found[-1][0] > 2 * found[best][0]:
                 best = len(found) - 1
     if not found:
+        remedy = next(filter(None, (way_of_writing(own, there) for own, there in unmet)), "")
         next_step = (
             f"They match when {remedy}. Write them alike in both files."
             if remedy

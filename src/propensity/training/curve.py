@@ -149,12 +149,12 @@ def _whole(growth: float, curve: Curve) -> int | None:
     return curve.more(growth) if np.isfinite(growth) else None
 
 
-def months_of(n_leads: float, leads_per_week: float | None) -> float | None:
+def months_for(n_leads: float, leads_per_week: float | None) -> float | None:
     """Give the months in which so many leads come.
 
     Examples
     --------
-    >>> round(months_of(1200, 23.0), 2)
+    >>> round(months_for(1200, 23.0), 2)
     12.0
     """
     return n_leads / leads_per_week * 12 * 7 / 365.25 if leads_per_week else None

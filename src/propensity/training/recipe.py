@@ -53,7 +53,7 @@ from propensity.reporting import model_card
 from propensity.rules import Rules
 from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
-from propensity.training.curve import Curve, few_curve, learning_curve, months_of
+from propensity.training.curve import Curve, few_curve, learning_curve, months_for
 from propensity.training.rows import Examples, Prepared
 from propensity.training.segments import segment_columns
 from propensity.training.tables import MIN_CUTOFFS_IN_TIME
@@ -162,8 +162,13 @@ def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges
     chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
     half_life = None
     if blocks.is_time and len(chain) > 1:
-        half_life = _half_life(chain[:-1], examples, prepared, config)
-        prepared = _without_passing(chain[:-1], examples, prepared, config, half_life=half_life)
+        # How fast older rows lose weight is chosen on the blocks that choose the recipe too.
+        rows, block = _judged(chain[:-1])
+        quick = _quick_margins(chain[:-1], examples, prepared, config, half_lives=(None, *HALF_LIVES))
+        half_life = choose_half_life(quick, y[rows], block=block, weight=examples.weights[rows])
+        prepared = _without_passing(
+            chain[:-1], examples, prepared, config, half_life=half_life, margin=quick[half_life]
+        )
     kinds = kinds_for(float((examples.weights * y).sum()))
     parts: dict[Candidate, np.ndarray] = {}
     is_judged = np.zeros(len(y), dtype=bool)
@@ -321,31 +326,27 @@ def _encoded(split: Split, examples: Examples, prepared: Prepared) -> tuple[Exam
     return past, encoder, encoder.encode(past.read), encoder.encode(examples.read.iloc[split.test])
 
 
-def _half_life(chain: Sequence[Split], examples: Examples, prepared: Prepared, config: Config) -> float | None:
-    """Choose how fast older rows lose weight, on the blocks that choose the recipe too."""
-    rows, block = _judged(chain)
-    margins = _quick_margins(chain, examples, prepared, config, half_lives=(None, *HALF_LIVES))
-    return choose_half_life(margins, examples.y[rows], block=block, weight=examples.weights[rows])
-
-
 def _without_passing(
-    chain: Sequence[Split], examples: Examples, prepared: Prepared, config: Config, *, half_life: float | None
+    chain: Sequence[Split],
+    examples: Examples,
+    prepared: Prepared,
+    config: Config,
+    *,
+    half_life: float | None,
+    margin: np.ndarray,
 ) -> Prepared:
-    """Leave out the columns that tell the time rather than the lead, where past origins are surely better without."""
+    """Leave out the columns that tell the time rather than the lead, where past origins are surely better without.
+
+    `margin` is what the cheap blend of all columns says of the rows the chain judges, at the same half-life.
+    """
     bound = time_bound(examples, prepared)
     kept = tuple(column for column in prepared.schema.columns if column.name not in bound)
     if not bound or not kept:
         return prepared
     rows, block = _judged(chain)
     lasting = replace(prepared, schema=replace(prepared.schema, columns=kept))
-    before, after = (
-        margin_loss(
-            _quick_margins(chain, examples, rows_of, config, half_lives=(half_life,))[half_life],
-            examples.y[rows],
-            weight=examples.weights[rows],
-        )
-        for rows_of in (prepared, lasting)
-    )
+    without = _quick_margins(chain, examples, lasting, config, half_lives=(half_life,))[half_life]
+    before, after = (margin_loss(part, examples.y[rows], weight=examples.weights[rows]) for part in (margin, without))
     return lasting if is_sure(before - after, block) else prepared
 
 
@@ -647,7 +648,7 @@ def _curve(
 
 def _months(prepared: Prepared) -> float | None:
     """Give the months in which so many leads as there are come in, at the newest pace."""
-    return months_of(_n_leads(prepared).get("leads", len(prepared.examples.y)), prepared.leads_per_week)
+    return months_for(_n_leads(prepared).get("leads", len(prepared.examples.y)), prepared.leads_per_week)
 
 
 def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
