@@ -6,6 +6,7 @@ import pytest
 from propensity.folds import (
     Blocks,
     boundaries,
+    eras,
     given_blocks,
     group_blocks,
     time_blocks,
@@ -81,7 +82,7 @@ def test_a_label_teaches_from_the_first_instant_of_the_test_at_the_latest() -> N
 def test_a_block_is_taught_by_labels_known_at_its_first_instant() -> None:
     blocks = time_blocks(np.arange(10), known=np.arange(10) + 2)
     split = blocks.split(2, np.arange(10))
-    assert (split.past.tolist(), split.test.tolist()) == ([0, 1, 2, 3, 4], [6, 7])
+    assert (split.past.tolist(), split.test.tolist()) == ([0, 1, 2, 3, 4], [6])
 
 
 def test_a_lead_whose_only_past_label_is_open_is_judged() -> None:
@@ -91,25 +92,52 @@ def test_a_lead_whose_only_past_label_is_open_is_judged() -> None:
     assert headline.test.tolist() == [8, 9]
 
 
-@pytest.mark.parametrize(("is_apart", "judged"), [(True, [6]), (False, [6, 7])])
+@pytest.mark.parametrize(("is_apart", "judged"), [(True, []), (False, [7])])
 def test_customers_who_come_back_are_judged_although_the_past_knows_them(*, is_apart: bool, judged: list[int]) -> None:
     groups = np.array([0, 1, 2, 3, 4, 5, 6, 0, 8, 0])
     blocks = time_blocks(np.arange(10), is_apart=is_apart)
-    assert blocks.split(2, groups).test.tolist() == judged
+    assert blocks.split(3, groups).test.tolist() == judged
     (headline,) = time_origins(np.arange(10), groups, n_origins=1, is_apart=is_apart)
     assert headline.test.tolist() == ([8] if is_apart else [8, 9])
 
 
 def test_the_first_two_fifths_of_a_chain_only_teach() -> None:
-    blocks = time_blocks(np.arange(25))
-    assert blocks.of_row.tolist() == [-1] * 10 + [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
-    assert (blocks.n_blocks, blocks.is_time) == (5, True)
+    blocks = time_blocks(np.arange(20))
+    assert blocks.of_row.tolist() == [-1] * 8 + [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert (blocks.n_blocks, blocks.is_time) == (6, True)
 
 
 def test_blocks_emptied_by_equal_stamps_are_numbered_away() -> None:
-    # Five of thirteen rows share an instant: it swallows the cuts at 52 %, 64 % and 76 %.
+    # Five of thirteen rows share an instant: it swallows the cuts from 50 % to 70 %, two share the last.
     blocks = time_blocks(np.array([0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 6, 7, 7]))
-    assert blocks.of_row.tolist() == [-1] * 5 + [0] * 5 + [1] + [2] * 2
+    assert blocks.of_row.tolist() == [-1] * 5 + [0] * 5 + [1] * 3
+
+
+def test_every_past_is_cut_where_the_whole_is_so_that_one_training_serves_all() -> None:
+    """What teaches an origin also teaches the block that starts there, in whichever past."""
+    order, groups = np.arange(100), np.arange(100)
+    era, origins = eras(order), time_origins(order, groups, n_origins=5)
+    taught = {len(origin.past) for origin in origins}
+    blocks = {}
+    for past in (*(origin.past for origin in origins), order):
+        chain = time_blocks(order[past], era=era[past])
+        blocks[len(past)] = [len(chain.split(block, groups[past]).past) for block in range(chain.n_blocks)]
+    assert taught == {40, 50, 60, 70, 80}
+    assert blocks == {
+        40: [16, 20, 25, 32],
+        50: [20, 25, 32, 40],
+        60: [25, 32, 40, 50],
+        70: [32, 40, 50, 60],
+        80: [32, 40, 50, 60, 70],
+        100: [40, 50, 60, 70, 80, 90],
+    }
+
+
+def test_a_sliver_of_an_era_joins_the_block_before_it() -> None:
+    order = np.arange(100)
+    for n_rows, newest in ((78, 8), (74, 14)):  # 8 of 78 rows lie behind the mark at 70, 4 of 74
+        blocks = time_blocks(order[:n_rows], era=eras(order)[:n_rows])
+        assert (blocks.of_row == blocks.n_blocks - 1).sum() == newest, n_rows
 
 
 def test_a_past_of_one_instant_has_no_chain() -> None:

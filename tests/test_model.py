@@ -16,7 +16,7 @@ from propensity.config import RulesConfig
 from propensity.encoding import CategoryCode, Encoder, NumberCode
 from propensity.errors import BundleError
 from propensity.explanations import Reference
-from propensity.learners import Recipe, fit_blend, fit_stability
+from propensity.learners import Learners, Recipe, fit_stability
 from propensity.model import (
     Learned,
     PropensityModel,
@@ -73,7 +73,9 @@ def model(share: float = 0.5) -> PropensityModel:
         mql_share=0.2,
         leads_per_week=41.5,
     )
-    blend = fit_blend(ENCODER.encode(values), y, encoder=ENCODER, recipe=recipe, max_depth=4, seed=0)
+    blend = Learners(lambda: ENCODER.encode(values), y, encoder=ENCODER, max_trees=3000, max_depth=4, seed=0).blend(
+        recipe
+    )
     return PropensityModel(
         schema=SCHEMA,
         rules=RULES,

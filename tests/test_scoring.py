@@ -16,7 +16,7 @@ from propensity.encoding import CategoryCode, Encoder, NumberCode, fit_encoder
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Reference, fit_reference
 from propensity.features.plan import CONVERTED, CREATED_LATER
-from propensity.learners import Blend, LinearModel, Recipe, fit_blend
+from propensity.learners import Blend, Learners, LinearModel, Recipe
 from propensity.learners.linear import CategoryTerm, NumberTerm
 from propensity.model import Learned, PropensityModel, rules_model
 from propensity.rules import Rules, build_rules
@@ -442,7 +442,7 @@ def wide_model() -> PropensityModel:
     encoder = fit_encoder(rows.read, schema)
     matrix, y = encoder.encode(rows.read), frame["Won"].to_numpy(dtype=float)
     recipe = Recipe(shares={"small": 0.4, "linear": 0.6}, n_trees={"small": 60})
-    blend = fit_blend(matrix, y, encoder=encoder, recipe=recipe, max_depth=8, seed=0)
+    blend = Learners(lambda: matrix, y, encoder=encoder, max_trees=3000, max_depth=8, seed=0).blend(recipe)
     contributions, _ = blend.contributions(matrix)
     reference = fit_reference(contributions, rows.read, schema, is_nurture=np.ones(len(y), dtype=bool))
     calibrator = Calibrator(slope=1.7, intercept=0.1, limit=2.0, n_rows=800, n_positive=300)

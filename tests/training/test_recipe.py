@@ -526,14 +526,14 @@ def test_a_row_is_never_judged_by_what_it_taught() -> None:
 
 def test_bands_are_certified_on_leads_that_chose_nothing() -> None:
     frame, settings = leads(1000), config(columns={"ordered": True})
-    turned = frame.assign(Won=np.where(np.arange(1000) >= 880, 1 - frame["Won"], frame["Won"]))
+    turned = frame.assign(Won=np.where(np.arange(1000) >= 900, 1 - frame["Won"], frame["Won"]))
     learned, otherwise = (
         learn(prepared.examples, prepared, settings)
         for prepared in (prepare(given, settings) for given in (frame, turned))
     )
-    # The chain starts at 40 %: blocks of 120 rows, four to choose and the last to certify; all five calibrate.
+    # The chain starts at 40 %: blocks of 100 rows, five to choose and the last to certify; all six calibrate.
     assert learned.calibrator.n_rows == 600
-    assert learned.bands.mql_promise.n_leads == frame["Won"].iloc[880:].sum()
+    assert learned.bands.mql_promise.n_leads == frame["Won"].iloc[900:].sum()
     assert learned.blend.recipe == otherwise.blend.recipe
     assert learned.bands != otherwise.bands
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,7 @@ class Recipe:
         return sorted(of.items())
 
     def margin(self, margins: Mapping[Candidate, np.ndarray]) -> np.ndarray:
-        """Blend the candidates' margins, as `candidate_margins` gives them, by their shares."""
+        """Blend the candidates' margins, as `Learners.margins` gives them, by their shares."""
         parts = [share * margins[name, self.n_trees.get(name, 0)] for name, share in self.named()]
         return np.asarray(np.sum(parts, axis=0))
 
@@ -126,59 +127,116 @@ class Blend:
         return total, base
 
 
-def candidate_margins(
-    past: np.ndarray,
-    y: np.ndarray,
-    test: np.ndarray,
-    *,
-    encoder: Encoder,
-    max_trees: int,
-    max_depth: int,
-    seed: int,
-    kinds: Collection[str] = RACED,
-    weight: np.ndarray | None = None,
-) -> dict[Candidate, np.ndarray]:
-    """Train every candidate on past rows and give its margins of test rows.
+class Learners:
+    """The learners of one past: each is fitted when it is first asked for, and kept.
 
     Parameters
     ----------
-    past : array of float, shape (n_past, n_features)
+    matrix : callable () -> array of float, shape (n_past, n_features)
+        Makes the rows that teach, once a learner: a past that is kept for later holds none.
     y : array of {0, 1}, shape (n_past,)
-    test : array of float, shape (n_test, n_features)
     encoder : Encoder
     max_trees : int
         Of all forests of a blend together.
     max_depth, seed : int
-    kinds : collection of str
-        Of forests. See `kinds_for`.
     weight : array of float or None, shape (n_past,)
-
-    Returns
-    -------
-    dict of candidate to array of float, shape (n_test,)
-        With one outcome in the past, all are its log-odds after adding one half to each count.
     """
-    counts = sorted({max(1, min(n, max_trees // len(kinds))) for n in TREE_COUNTS})
-    if len(np.unique(y)) < 2:
-        constant = np.full(len(test), np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5)))
-        return dict.fromkeys([(LINEAR, 0), *((kind, n) for kind in kinds for n in counts)], constant)
-    linear = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight)
-    margins: dict[Candidate, np.ndarray] = {(LINEAR, 0): linear.margin(test)}
-    for kind in kinds:
-        forest = fit_forest(
-            past,
-            y,
-            categorical=encoder.categorical,
-            n_trees=counts[-1],
-            max_depth=max_depth,
-            seed=seed,
-            kind=kind,
-            weight=weight,
-            start=linear.margin(past) if kind == ON_LINEAR else None,
+
+    def __init__(
+        self,
+        matrix: Callable[[], np.ndarray],
+        y: np.ndarray,
+        *,
+        encoder: Encoder,
+        max_trees: int,
+        max_depth: int,
+        seed: int,
+        weight: np.ndarray | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self._matrix, self._y, self._weight = matrix, y, weight
+        self._max_trees, self._max_depth, self._seed = max_trees, max_depth, seed
+        self._forests: dict[str, tuple[int, Forest]] = {}
+
+    @cached_property
+    def linear(self) -> LinearModel:
+        """The linear model; both outcomes must be there."""
+        return fit_linear(self._matrix(), self._y, encoder=self.encoder, strength=STRENGTH, weight=self._weight)
+
+    def forest(self, kind: str, n_trees: int) -> Forest:
+        """Give a forest. Trees are grown one after the other, so a larger one holds it."""
+        n_kept, kept = self._forests.get(kind, (0, None))
+        if kept is None or n_kept < n_trees:
+            matrix = self._matrix()
+            kept = fit_forest(
+                matrix,
+                self._y,
+                categorical=self.encoder.categorical,
+                n_trees=n_trees,
+                max_depth=self._max_depth,
+                seed=self._seed,
+                kind=kind,
+                weight=self._weight,
+                start=self.linear.margin(matrix) if kind == ON_LINEAR else None,
+            )
+            self._forests[kind] = n_trees, kept
+        return kept.first(n_trees)
+
+    def margins(self, test: np.ndarray, *, kinds: Collection[str] = RACED) -> dict[Candidate, np.ndarray]:
+        """Give every candidate's margins of test rows.
+
+        Parameters
+        ----------
+        test : array of float, shape (n_test, n_features)
+            From `encoder`.
+        kinds : collection of str
+            Of forests. See `kinds_for`.
+
+        Returns
+        -------
+        dict of candidate to array of float, shape (n_test,)
+            With one outcome in the past, all are its log-odds after adding one half to each count.
+        """
+        counts = sorted({max(1, min(n, self._max_trees // len(kinds))) for n in TREE_COUNTS})
+        if self._is_constant:
+            won = self._y.sum()
+            constant = np.full(len(test), np.log((won + 0.5) / (len(self._y) - won + 0.5)))
+            return dict.fromkeys([(LINEAR, 0), *((kind, n) for kind in kinds for n in counts)], constant)
+        margins: dict[Candidate, np.ndarray] = {(LINEAR, 0): self.linear.margin(test)}
+        for kind in kinds:
+            forest = self.forest(kind, counts[-1])
+            start = margins[LINEAR, 0] if kind == ON_LINEAR else 0.0
+            margins |= {(kind, n): start + forest.margin(test, n_trees=n) for n in counts}
+        return margins
+
+    def even_margin(self, test: np.ndarray) -> np.ndarray:
+        """Give the even blend of the linear model and the quickest forest: cheap enough to try how rows should count.
+
+        Parameters
+        ----------
+        test : array of float, shape (n_test, n_features)
+
+        Returns
+        -------
+        array of float, shape (n_test,)
+        """
+        if self._is_constant:
+            return np.zeros(len(test))
+        forest = self.forest(STEADIEST, max(1, min(TREE_COUNTS[1], self._max_trees)))
+        return np.asarray((forest.margin(test) + self.linear.margin(test)) / 2)
+
+    def blend(self, recipe: Recipe) -> Blend:
+        """Give the blend of a recipe; learners without a share are not fitted."""
+        weights = dict(recipe.weights())
+        return Blend(
+            recipe=recipe,
+            forests={kind: self.forest(kind, recipe.n_trees[kind]) for kind in weights if kind != LINEAR},
+            linear=self.linear if LINEAR in weights else None,
         )
-        start = margins[LINEAR, 0] if kind == ON_LINEAR else 0.0
-        margins |= {(kind, n): start + forest.margin(test, n_trees=n) for n in counts}
-    return margins
+
+    @property
+    def _is_constant(self) -> bool:
+        return len(np.unique(self._y)) < 2
 
 
 def kinds_for(n_positive: float) -> tuple[str, ...]:
@@ -205,7 +263,7 @@ def choose_recipe(
     Parameters
     ----------
     margins : mapping of candidate to array of float, shape (n_rows,)
-        As `candidate_margins` gives them.
+        As `Learners.margins` gives them.
     y : array of {0, 1}, shape (n_rows,)
     block : array of int, shape (n_rows,)
         Out-of-fold block of each row.
@@ -258,66 +316,3 @@ def is_sure(gain: np.ndarray, block: np.ndarray) -> bool:
     if len(by_block) > 1:
         error = max(error, by_block.std(ddof=1) / np.sqrt(len(by_block)))
     return bool(gain.mean() > error)
-
-
-def even_margin(
-    past: np.ndarray,
-    y: np.ndarray,
-    test: np.ndarray,
-    *,
-    encoder: Encoder,
-    max_depth: int,
-    max_trees: int,
-    seed: int,
-    weight: np.ndarray | None = None,
-) -> np.ndarray:
-    """Train the linear model and the quickest forest, and give their even blend of test rows.
-
-    What is cheap enough to try out how rows should count.
-    """
-    if len(np.unique(y)) < 2:
-        return np.zeros(len(test))
-    n_trees = max(1, min(TREE_COUNTS[1], max_trees))
-    forest = fit_forest(
-        past,
-        y,
-        categorical=encoder.categorical,
-        n_trees=n_trees,
-        max_depth=max_depth,
-        seed=seed,
-        kind=STEADIEST,
-        weight=weight,
-    )
-    linear = fit_linear(past, y, encoder=encoder, strength=STRENGTH, weight=weight)
-    return np.asarray((forest.margin(test) + linear.margin(test)) / 2)
-
-
-def fit_blend(
-    matrix: np.ndarray,
-    y: np.ndarray,
-    *,
-    encoder: Encoder,
-    recipe: Recipe,
-    max_depth: int,
-    seed: int,
-    weight: np.ndarray | None = None,
-) -> Blend:
-    """Train a recipe on all rows given; learners without a share are not trained."""
-    weights = dict(recipe.weights())
-    linear = fit_linear(matrix, y, encoder=encoder, strength=STRENGTH, weight=weight) if LINEAR in weights else None
-    forests = {
-        kind: fit_forest(
-            matrix,
-            y,
-            categorical=encoder.categorical,
-            n_trees=recipe.n_trees[kind],
-            max_depth=max_depth,
-            seed=seed,
-            kind=kind,
-            weight=weight,
-            start=linear.margin(matrix) if linear is not None and kind == ON_LINEAR else None,
-        )
-        for kind in weights
-        if kind != LINEAR
-    }
-    return Blend(recipe=recipe, forests=forests, linear=linear)

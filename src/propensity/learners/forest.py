@@ -72,6 +72,10 @@ class Forest:
         """How many trees there are."""
         return self.booster.num_trees()
 
+    def first(self, n_trees: int) -> Forest:
+        """Give the forest of the first so many trees, as if no more had been trained."""
+        return self if n_trees >= self.n_trees else Forest(_trees(self.booster, n_trees))
+
     def margin(self, matrix: np.ndarray, *, n_trees: int | None = None) -> np.ndarray:
         """Sum the trees' leaves for each row, in log-odds.
 
@@ -163,8 +167,13 @@ def fit_forest(
         categorical_feature=list(categorical),
         params=settings,
     )
-    text = lgb.train(settings, data, num_boost_round=n_trees).model_to_string()
-    return Forest(text[: text.index(_END) + len(_END)])
+    return Forest(_trees(lgb.train(settings, data, num_boost_round=n_trees), n_trees))
+
+
+def _trees(booster: lgb.Booster, n_trees: int) -> str:
+    """Give the text of the first so many trees; what LightGBM writes behind them echoes its settings."""
+    text = booster.model_to_string(num_iteration=n_trees)
+    return text[: text.index(_END) + len(_END)]
 
 
 def _n_threads(matrix: np.ndarray) -> int:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from propensity.bands import fit_bands
 from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
-from propensity.encoding import Encoder, fit_encoder
+from propensity.encoding import fit_encoder
 from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
@@ -31,20 +31,18 @@ from propensity.folds import (
 from propensity.learners import (
     HALF_LIVES,
     STRENGTH,
+    Blend,
     Candidate,
+    Learners,
     Stability,
     calibrator_moves,
-    candidate_margins,
     choose_half_life,
     choose_recipe,
     deal,
-    even_margin,
-    fit_blend,
     fit_stability,
     is_sure,
     kinds_for,
     margin_loss,
-    recency_weights,
     scale_of,
 )
 from propensity.model import Learned, PropensityModel, Verdict, sealed
@@ -54,6 +52,7 @@ from propensity.rules import Rules
 from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
 from propensity.training.curve import Curve, few_curve, learning_curve, months_for
+from propensity.training.pasts import Pasts, aged
 from propensity.training.rows import Examples, Prepared
 from propensity.training.segments import segment_columns
 from propensity.training.tables import MIN_CUTOFFS_IN_TIME
@@ -67,6 +66,8 @@ DOUBTFUL_AUC = 0.95
 MANY = 0.8
 # Rows that plots of contributions show.
 SAMPLE_ROWS = 1000
+# Rows whose contributions say what is typical: more would cost as much as the training and move a mean by little.
+EXPLAINED_ROWS = 2000
 
 Progress = Callable[[str, float], None]
 
@@ -138,7 +139,9 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
         return _model_run(prepared, audit, config, tell)
 
 
-def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges: bool = False) -> Learned:
+def learn(
+    examples: Examples, prepared: Prepared, config: Config, *, pasts: Pasts | None = None, with_ranges: bool = False
+) -> Learned:
     """Fit everything between read values and bands on these rows alone.
 
     Out-of-fold margins of all blocks but the last choose the recipe and propose the thresholds, those of the last
@@ -150,6 +153,8 @@ def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges
     examples : Examples
     prepared : Prepared
     config : Config
+    pasts : Pasts or None
+        What was fitted before, on rows of the same whole; None for nothing.
     with_ranges : bool
         Measure too how far scores move from one training to the next.
 
@@ -158,23 +163,27 @@ def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges
     Learned
     """
     learner, y = config.learner, examples.y
+    pasts = Pasts(examples, learner) if pasts is None else pasts
     blocks = out_of_fold_blocks(examples, seed=learner.seed)
     chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
     half_life = None
     if blocks.is_time and len(chain) > 1:
         # How fast older rows lose weight is chosen on the blocks that choose the recipe too.
         rows, block = _judged(chain[:-1])
-        quick = _quick_margins(chain[:-1], examples, prepared, config, half_lives=(None, *HALF_LIVES))
+        quick = _quick_margins(chain[:-1], examples, prepared, pasts, half_lives=(None, *HALF_LIVES))
         half_life = choose_half_life(quick, y[rows], block=block, weight=examples.weights[rows])
-        prepared = _without_passing(
-            chain[:-1], examples, prepared, config, half_life=half_life, margin=quick[half_life]
-        )
+        prepared = _without_passing(chain[:-1], examples, prepared, pasts, half_life=half_life, margin=quick[half_life])
     kinds = kinds_for(float((examples.weights * y).sum()))
+
+    def candidates(split: Split) -> dict[Candidate, np.ndarray]:
+        learners = pasts.learners(examples.take(split.past), prepared.schema, half_life=half_life)
+        return learners.margins(learners.encoder.encode(examples.read.iloc[split.test]), kinds=kinds)
+
     parts: dict[Candidate, np.ndarray] = {}
     is_judged = np.zeros(len(y), dtype=bool)
     for split in chain:
         is_judged[split.test] = True
-        for name, margin in _candidates(split, examples, prepared, config, kinds=kinds, half_life=half_life).items():
+        for name, margin in candidates(split).items():
             parts.setdefault(name, np.full(len(y), np.nan))[split.test] = margin
     of_row, last = blocks.of_row, blocks.n_blocks - 1
     before, newest = is_judged & (of_row < max(last, 1)), is_judged & (of_row == last)
@@ -184,9 +193,7 @@ def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges
     ahead = None if blocks.is_time else forward_split(examples)
     chosen_on = before if ahead is None else ahead.test
     recipe = choose_recipe(
-        {name: margin[before] for name, margin in parts.items()}
-        if ahead is None
-        else _candidates(ahead, examples, prepared, config, kinds=kinds, half_life=half_life),
+        {name: margin[before] for name, margin in parts.items()} if ahead is None else candidates(ahead),
         y[chosen_on],
         block=of_row[chosen_on],
         weight=weight[chosen_on],
@@ -213,18 +220,8 @@ def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges
     )
     # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
     bands = bands.moved(proposed[is_judged], shipped[is_judged])
-    encoder = fit_encoder(examples.read, prepared.schema)
-    matrix = encoder.encode(examples.read)
-    blend = fit_blend(
-        matrix,
-        y,
-        encoder=encoder,
-        recipe=recipe,
-        max_depth=learner.max_depth,
-        seed=learner.seed,
-        weight=_aged(examples, half_life),
-    )
-    learned = Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=bands)
+    learners = pasts.learners(examples, prepared.schema, half_life=half_life)
+    learned = Learned(encoder=learners.encoder, blend=learners.blend(recipe), calibrator=calibrator, bands=bands)
     if not with_ranges:
         return learned
 
@@ -235,13 +232,12 @@ def learn(examples: Examples, prepared: Prepared, config: Config, *, with_ranges
         return again.slope, again.intercept
 
     moves = calibrator_moves(recalibrated, examples.groups[is_judged], seed=learner.seed)
-    return replace(learned, stability=_stability(learned, examples, matrix, config, calibration=moves))
+    return replace(learned, stability=_stability(learned, examples, config, calibration=moves))
 
 
 def _stability(
     learned: Learned,
     examples: Examples,
-    matrix: np.ndarray,
     config: Config,
     *,
     calibration: tuple[float, float, float],
@@ -250,7 +246,8 @@ def _stability(
     recipe, linear = learned.blend.recipe, learned.blend.linear
     if linear is None:
         return None
-    weight = _aged(examples, recipe.half_life)
+    matrix = learned.encoder.encode(examples.read)
+    weight = aged(examples, recipe.half_life)
     scale = _scale(learned, examples, matrix, config, weight=weight) if recipe.forest_share else 1.0
     return fit_stability(
         matrix,
@@ -274,63 +271,30 @@ def _scale(
     third, y, learner = deal(examples.groups, 3, seed=config.learner.seed), examples.y, config.learner
     if not all(_can_learn(y[third == k]) for k in range(2)):
         return 1.0
-    one, other = (
-        fit_blend(
-            matrix[third == k],
-            y[third == k],
+
+    def taught_by(rows: np.ndarray) -> Blend:
+        learners = Learners(
+            lambda: matrix[rows],
+            y[rows],
             encoder=learned.encoder,
-            recipe=learned.blend.recipe,
+            max_trees=learner.max_trees,
             max_depth=learner.max_depth,
             seed=learner.seed,
-            weight=None if weight is None else weight[third == k],
+            weight=None if weight is None else weight[rows],
         )
-        for k in range(2)
-    )
+        return learners.blend(learned.blend.recipe)
+
+    one, other = taught_by(third == 0), taught_by(third == 1)
     unseen = matrix[third == 2]
     lines = [blend.linear.margin(unseen) for blend in (one, other) if blend.linear is not None]
     return scale_of((one.margin(unseen), other.margin(unseen)), (lines[0], lines[1]))
-
-
-def _candidates(
-    split: Split,
-    examples: Examples,
-    prepared: Prepared,
-    config: Config,
-    *,
-    kinds: Sequence[str],
-    half_life: float | None,
-) -> dict[Candidate, np.ndarray]:
-    """Train every candidate on a split's past and give its margins of the test rows."""
-    learner = config.learner
-    past, encoder, matrix, test = _encoded(split, examples, prepared)
-    return candidate_margins(
-        matrix,
-        past.y,
-        test,
-        encoder=encoder,
-        max_trees=learner.max_trees,
-        max_depth=learner.max_depth,
-        seed=learner.seed,
-        kinds=kinds,
-        weight=_aged(past, half_life),
-    )
-
-
-def _encoded(split: Split, examples: Examples, prepared: Prepared) -> tuple[Examples, Encoder, np.ndarray, np.ndarray]:
-    """Give a split's past, an encoder fitted on it, and the matrices of the past and of the test rows.
-
-    Ranges and levels too come from the past alone: the linear part clips to them.
-    """
-    past = examples.take(split.past)
-    encoder = fit_encoder(past.read, prepared.schema)
-    return past, encoder, encoder.encode(past.read), encoder.encode(examples.read.iloc[split.test])
 
 
 def _without_passing(
     chain: Sequence[Split],
     examples: Examples,
     prepared: Prepared,
-    config: Config,
+    pasts: Pasts,
     *,
     half_life: float | None,
     margin: np.ndarray,
@@ -345,7 +309,7 @@ def _without_passing(
         return prepared
     rows, block = _judged(chain)
     lasting = replace(prepared, schema=replace(prepared.schema, columns=kept))
-    without = _quick_margins(chain, examples, lasting, config, half_lives=(half_life,))[half_life]
+    without = _quick_margins(chain, examples, lasting, pasts, half_lives=(half_life,))[half_life]
     before, after = (margin_loss(part, examples.y[rows], weight=examples.weights[rows]) for part in (margin, without))
     return lasting if is_sure(before - after, block) else prepared
 
@@ -373,38 +337,26 @@ def _quick_margins(
     chain: Sequence[Split],
     examples: Examples,
     prepared: Prepared,
-    config: Config,
+    pasts: Pasts,
     *,
     half_lives: Sequence[float | None],
 ) -> dict[float | None, np.ndarray]:
     """Give what the cheap blend says of the rows a chain judges, trained with each half-life."""
-    margins: dict[float | None, list[np.ndarray]] = {half_life: [] for half_life in half_lives}
-    for split in chain:
-        quick = _quick(split, examples, prepared, config)
-        for half_life, parts in margins.items():
-            parts.append(quick(half_life))
-    return {half_life: np.concatenate(parts) for half_life, parts in margins.items()}
+    return {
+        half_life: np.concatenate([_quick(split, examples, prepared, pasts, half_life=half_life) for split in chain])
+        for half_life in half_lives
+    }
 
 
 def _quick(
-    split: Split, examples: Examples, prepared: Prepared, config: Config
-) -> Callable[[float | None], np.ndarray]:
-    """Give what trains the quick even blend on a split's past, at any half-life, and gives its margins of test rows."""
-    learner = config.learner
-    past, encoder, matrix, test = _encoded(split, examples, prepared)
-    return lambda half_life: even_margin(
-        matrix,
-        past.y,
-        test,
-        encoder=encoder,
-        max_depth=learner.max_depth,
-        max_trees=learner.max_trees,
-        seed=learner.seed,
-        weight=_aged(past, half_life),
-    )
+    split: Split, examples: Examples, prepared: Prepared, pasts: Pasts, *, half_life: float | None
+) -> np.ndarray:
+    """Give what the cheap blend of a split's past says of its test rows."""
+    learners = pasts.learners(examples.take(split.past), prepared.schema, half_life=half_life)
+    return learners.even_margin(learners.encoder.encode(examples.read.iloc[split.test]))
 
 
-def older_gain(split: Split, prepared: Prepared, config: Config) -> np.ndarray:
+def older_gain(split: Split, prepared: Prepared, pasts: Pasts) -> np.ndarray:
     """Give how much lower each test row's log loss is because the older half of its past teaches too.
 
     The quick even blend answers for both, all rows of a past alike: a race each would double the time of training.
@@ -418,15 +370,8 @@ def older_gain(split: Split, prepared: Prepared, config: Config) -> np.ndarray:
     newer = Split(past=split.past[boundaries(order[split.past], np.array([0.5]))[0] :], test=split.test)
     if not _can_learn(examples.y[newer.past]):
         return np.full(len(y), np.nan)
-    alone, both = (margin_loss(_quick(part, examples, prepared, config)(None), y) for part in (newer, split))
+    alone, both = (margin_loss(_quick(part, examples, prepared, pasts, half_life=None), y) for part in (newer, split))
     return np.asarray(alone - both)
-
-
-def _aged(examples: Examples, half_life: float | None) -> np.ndarray | None:
-    """Give what rows weigh when they teach."""
-    if half_life is None or examples.order is None:
-        return examples.weight
-    return recency_weights(examples.order, half_life, weight=examples.weight)
 
 
 def forward_split(examples: Examples) -> Split | None:
@@ -451,7 +396,7 @@ def out_of_fold_blocks(examples: Examples, *, seed: int) -> Blocks:
     if examples.fold is not None and len(np.unique(examples.fold)) > 1:
         return given_blocks(examples.fold)
     if examples.order is not None and examples.fold is None:
-        blocks = time_blocks(examples.order, known=examples.known, is_apart=examples.is_apart)
+        blocks = time_blocks(examples.order, era=examples.eras, known=examples.known, is_apart=examples.is_apart)
         chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
         # A purge can leave the first blocks of a short history nothing to learn from, and known leads the others too
         # few to judge: a choice and a level of 25 rows are noise.
@@ -506,12 +451,12 @@ def _has_both(y: np.ndarray, least: float) -> bool:
     return bool(min(y.sum(), len(y) - y.sum()) >= least)
 
 
-def predict_split(split: Split, prepared: Prepared, config: Config, *, is_time: bool) -> Predictions:
+def predict_split(split: Split, prepared: Prepared, config: Config, *, pasts: Pasts, is_time: bool) -> Predictions:
     """Fit everything on a split's past and score its test rows once."""
     examples = prepared.examples
     past = examples.take(split.past)
     past = past if is_time else replace(past, order=None)
-    learned = learn(past, prepared, config)
+    learned = learn(past, prepared, config, pasts=pasts)
     test = examples.take(split.test)
     probability = learned.probability(test.read)
     points = fit_points_calibrator(prepared.rules, past)
@@ -546,42 +491,49 @@ def fit_points_calibrator(rules: Rules, examples: Examples) -> Calibrator | None
 
 
 def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress) -> TrainingRun:
-    examples, seed = prepared.examples, config.learner.seed
+    seed = config.learner.seed
+    prepared = _with_folds(prepared, seed=seed)
+    examples = prepared.examples
     chosen, is_time = splits(examples, config)
+    pasts = Pasts(examples, config.learner)
     steps = len(chosen) + 1 + is_time
     segments = segment_columns(examples.read, prepared.schema)
     parts = []
     for i, split in enumerate(chosen):
         tell(f"judging on {'origin' if is_time else 'fold'} {i + 1} of {len(chosen)}", i / steps)
-        found = predict_split(split, prepared, config, is_time=is_time)
+        found = predict_split(split, prepared, config, pasts=pasts, is_time=is_time)
         parts.append(
             replace(
                 found,
                 period=None if examples.month is None else examples.month[split.test],
                 slices={name: examples.read[name].to_numpy()[split.test] for name in segments},
-                older_gain=older_gain(split, prepared, config) if is_time else None,
+                older_gain=older_gain(split, prepared, pasts) if is_time else None,
             )
         )
     random = None
     if is_time:
         tell("judging on a random split, to compare", len(chosen) / steps)
-        fifth = group_blocks(examples.y, examples.groups, seed=seed).split(0, examples.groups)
+        blocks = group_blocks(examples.y, examples.groups, seed=seed)
+        fifth = blocks.split(0, examples.groups)
         if _can_learn(examples.y[fifth.past]):
-            random = predict_split(fifth, prepared, config, is_time=False)
+            dealt = replace(prepared, examples=replace(examples, order=None, fold=blocks.of_row))
+            random = predict_split(fifth, dealt, config, pasts=pasts, is_time=False)
     evaluation = evaluate(parts, kind="time" if is_time else "folds", random=random, seed=seed)
     tell("training on all rows", 1 - 1 / steps)
     bound = time_bound(examples, prepared)
-    learned = learn(examples, prepared, config, with_ranges=True)
+    learned = learn(examples, prepared, config, pasts=pasts, with_ranges=True)
     # What past origins did better without is no feature of the model.
     schema = prepared.schema
     schema = replace(schema, columns=tuple(c for c in schema.columns if c.name in {*learned.encoder.names}))
     verdict: Verdict = "skill" if evaluation.ranking_gain_low > 0 and learned.calibrator.slope > 0 else "no_skill"
-    matrix = learned.encoder.encode(examples.read)
-    contributions, _ = learned.blend.contributions(matrix)
-    nurture = learned.bands.assign(learned.probability(examples.read)) == NURTURE
-    reference = fit_reference(contributions, examples.read[[*schema.names]], schema, is_nurture=nurture)
+    some = examples.read[[*schema.names]].iloc[_spread(len(examples.y), EXPLAINED_ROWS)]
+    contributions, _ = learned.blend.contributions(learned.encoder.encode(some))
+    nurture = learned.bands.assign(learned.probability(some)) == NURTURE
+    reference = fit_reference(contributions, some, schema, is_nurture=nurture)
     tell("looking at what more leads would teach", 1 - 0.5 / steps)
-    curve = _curve(chosen, prepared, config, learned, evaluation, is_time=is_time, is_skilled=verdict == "skill")
+    curve = _curve(
+        chosen, prepared, config, learned, evaluation, pasts=pasts, is_time=is_time, is_skilled=verdict == "skill"
+    )
     model = PropensityModel(
         schema=schema,
         rules=prepared.rules,
@@ -605,8 +557,26 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
             *_passing(bound, kept=schema.names),
             *_warnings(prepared, config, learned, is_time=is_time),
         ),
-        sample=matrix[np.unique(np.linspace(0, len(matrix) - 1, SAMPLE_ROWS).astype(int))],
+        sample=learned.encoder.encode(examples.read.iloc[_spread(len(examples.y), SAMPLE_ROWS)]),
         curve=curve,
+    )
+
+
+def _spread(n_rows: int, most: int) -> np.ndarray:
+    """Give positions spread evenly over the rows, at most so many."""
+    return np.unique(np.linspace(0, n_rows - 1, min(n_rows, most)).astype(int))
+
+
+def _with_folds(prepared: Prepared, *, seed: int) -> Prepared:
+    """Deal leads without order into folds once: those that judge a fold are then folds of its past too.
+
+    What is trained without two folds serves both, and what is trained without one its fold and the model that ships.
+    """
+    examples = prepared.examples
+    if examples.order is not None or examples.fold is not None:
+        return prepared
+    return replace(
+        prepared, examples=replace(examples, fold=group_blocks(examples.y, examples.groups, seed=seed).of_row)
     )
 
 
@@ -617,6 +587,7 @@ def _curve(
     learned: Learned,
     evaluation: Evaluation,
     *,
+    pasts: Pasts,
     is_time: bool,
     is_skilled: bool,
 ) -> Curve:
@@ -627,7 +598,7 @@ def _curve(
     half_life = learned.blend.recipe.half_life
 
     def margin(split: Split) -> np.ndarray:
-        return _quick(split, past, prepared, config)(half_life)
+        return _quick(split, past, prepared, pasts, half_life=half_life)
 
     return learning_curve(
         past,

@@ -24,6 +24,7 @@ from propensity.features import (
     reading_plan,
     with_derived,
 )
+from propensity.folds import eras
 from propensity.labels import first_immature, read_target
 from propensity.rules import Rules, build_rules
 from propensity.schema import (
@@ -71,6 +72,10 @@ class Examples:
         Whether tested leads leave the past: not where customers come back.
     month : array of str or None, shape (n_rows,)
         When each row's features end, as ``2026-03`` in the files' time zone; None without dates.
+    era : array of int or None, shape (n_rows,)
+        Of the whole history; None where these rows are the whole.
+    place : array of int or None, shape (n_rows,)
+        Which rows of the whole these are; None where they are the whole.
     """
 
     leads: pd.DataFrame
@@ -83,15 +88,23 @@ class Examples:
     weight: np.ndarray | None = None
     is_apart: bool = True
     month: np.ndarray | None = None
+    era: np.ndarray | None = None
+    place: np.ndarray | None = None
 
     @property
     def weights(self) -> np.ndarray:
         """The rows' weights as numbers."""
         return np.ones(len(self.y)) if self.weight is None else self.weight
 
+    @property
+    def eras(self) -> np.ndarray | None:
+        """The era of each row in the whole history; None without order."""
+        return eras(self.order) if self.era is None and self.order is not None else self.era
+
     def take(self, rows: np.ndarray) -> Examples:
         """Give these rows alone, in the order named."""
         given = {name: getattr(self, name) for name in ("order", "fold", "known", "weight", "month")}
+        given |= {"era": self.eras, "place": np.arange(len(self.y)) if self.place is None else self.place}
         parts: dict[str, Any] = {name: None if part is None else part[rows] for name, part in given.items()}
         return replace(
             self,
