@@ -161,7 +161,7 @@ def _newest_level(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: 
     """
     levels, errors = [], []
     for inside in (block == b for b in np.unique(block)):
-        level = _intercept(offset[inside], y[inside], weight[inside])
+        level = log_odds_shift(offset[inside], y[inside], precision=INTERCEPT_PRECISION, weight=weight[inside])
         p = sigmoid(offset[inside] + level)
         levels.append(level)
         errors.append(1 / (INTERCEPT_PRECISION + (weight[inside] * p * (1 - p)).sum()))
@@ -176,11 +176,32 @@ def _newest_level(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: 
     return float(level)
 
 
-def _intercept(offset: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    """Give the most likely shift of log-odds under its prior, by bisection of the (decreasing) score."""
+def log_odds_shift(log_odds: np.ndarray, y: np.ndarray, *, precision: float, weight: np.ndarray | None = None) -> float:
+    """Give the shift of all log-odds that outcomes and a normal prior around none make likeliest.
+
+    By bisection of the score, which falls.
+
+    Parameters
+    ----------
+    log_odds : array of float, shape (n_rows,)
+    y : array of {0, 1}, shape (n_rows,)
+    precision : float
+        One over the prior's variance.
+    weight : array of float or None, shape (n_rows,)
+        Divided by the design effect where rows repeat each other; None for one each.
+
+    Examples
+    --------
+    Eight of ten where half was expected would be a shift of log(4) = 1.39; ten leads are too few for that:
+
+    >>> even, y = np.zeros(10), np.array([1] * 8 + [0] * 2)
+    >>> round(log_odds_shift(even, y, precision=1e-6), 2), round(log_odds_shift(even, y, precision=16), 2)
+    (1.39, 0.16)
+    """
+    weight = np.ones(len(y)) if weight is None else weight
     low, high = -30.0, 30.0
     for _ in range(100):
         middle = (low + high) / 2
-        score = float((weight * (y - sigmoid(offset + middle))).sum()) - INTERCEPT_PRECISION * middle
+        score = float((weight * (y - sigmoid(log_odds + middle))).sum()) - precision * middle
         low, high = (middle, high) if score > 0 else (low, middle)
     return (low + high) / 2

@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from propensity.calibration import log_odds_shift
 from propensity.metrics import (
+    EPSILON,
     Interval,
     auc,
     benjamini_hochberg,
@@ -22,7 +24,6 @@ from propensity.metrics import (
     equal_mass_bins,
     gain_lower_bound,
     level_counts,
-    log_odds_shift,
     mean_interval,
     measure,
     observed_over_expected,
@@ -49,6 +50,8 @@ MIN_EXPECTED = 50
 MIN_EXPECTED_MONTH = 10
 # Segments with fewer conversions are told to be off, not by how far.
 MIN_CONVERTED_SHIFT = 100
+# Precision of the prior shift ~ N(0, 0.25^2): four shifts in a hundred would be beyond half a logit.
+SHIFT_PRECISION = 16.0
 # Ranking within a segment needs as many of each outcome.
 MIN_OUTCOMES = 20
 # Values that fewer leads share are told together: a rare one can point at a person.
@@ -305,22 +308,11 @@ class Evaluation:
         Returns
         -------
         DataFrame
-            Columns ``column, segment, leads, converted, expected, oe, low, high, auc, p_value, is_off, is_far, shift``.
-            Conversions of rows that share a lead count in part; the 95 % interval of O/E is the exact Poisson one.
-            `auc` is NaN below 20 leads of either outcome. `is_off`: of segments with 50 expected conversions or more,
-            those whose level chance does not explain, at most 5 % of them wrongly named. `is_far`: the 99 % interval
-            lies wholly outside 0.8 to 1.25. `shift`: of those that are off and have 100 conversions, what added to
-            their log-odds would set them right, drawn towards none by a prior; found on these same rows, so that
-            nothing here says it would hold on others. NaN for all others.
+            As `segment_levels` gives it; `shift` is found on these same rows, so that nothing here says it would hold
+            on others.
         """
-        records = [
-            {"column": name, **record}
-            for name, labels in self.test.slices.items()
-            for record in _levels(self.test, _segments(labels, self.test.groups), name="segment")
-        ]
-        table = _flagged(records, columns=["column", "segment", *LEVEL_COLUMNS], min_expected=MIN_EXPECTED)
-        is_told = table["is_off"] & (table["converted"] >= MIN_CONVERTED_SHIFT)
-        return table.assign(shift=table.pop("shift").where(is_told))
+        test = self.test
+        return segment_levels(test.y, test.probability, test.slices, groups=test.groups, weight=test.weights)
 
     def by_month(self) -> pd.DataFrame:
         """Tabulate the level of each month, over the test rows of all origins; no rows where months are unknown.
@@ -331,8 +323,19 @@ class Evaluation:
             Columns ``month, leads, converted, expected, oe, low, high, auc, p_value, is_off, is_far``, as in
             `slices`, but months with 10 expected conversions are judged already.
         """
-        period = self.judged.period
-        records = [] if period is None else _levels(self.judged, period.astype(str), name="month")
+        judged, period = self.judged, self.judged.period
+        records = (
+            []
+            if period is None
+            else _levels(
+                judged.y,
+                judged.probability,
+                period.astype(str),
+                groups=judged.groups,
+                weight=judged.weights,
+                name="month",
+            )
+        )
         table = _flagged(records, columns=["month", *LEVEL_COLUMNS], min_expected=MIN_EXPECTED_MONTH)
         return table.drop(columns="shift")
 
@@ -462,34 +465,81 @@ def _calibration(predictions: Predictions, probability: np.ndarray, *, weights: 
     )
 
 
-def _levels(predictions: Predictions, labels: np.ndarray, *, name: str) -> list[dict[str, Any]]:
+def segment_levels(
+    y: np.ndarray,
+    probability: np.ndarray,
+    slices: Mapping[str, np.ndarray],
+    *,
+    groups: np.ndarray,
+    weight: np.ndarray,
+) -> pd.DataFrame:
+    """Hold what converted against what was expected, segment by segment.
+
+    Parameters
+    ----------
+    y : array of {0, 1}, shape (n_rows,)
+    probability : array of float in [0, 1], shape (n_rows,)
+    slices : mapping of str to array, shape (n_rows,)
+        By column, the value each row has in it.
+    groups : array of int, shape (n_rows,)
+        Rows of one lead or account.
+    weight : array of float, shape (n_rows,)
+
+    Returns
+    -------
+    DataFrame
+        Columns ``column, segment, leads, converted, expected, oe, low, high, auc, p_value, is_off, is_far, shift``.
+        Values of fewer than ten leads are told together, as "other". Conversions of rows that share a lead count in
+        part; the 95 % interval of O/E is the exact Poisson one. `auc` is NaN below 20 leads of either outcome.
+        `is_off`: of segments with 50 expected conversions or more, those whose level chance does not explain, at most
+        5 % of them wrongly named. `is_far`: the 99 % interval lies wholly outside 0.8 to 1.25. `shift`: of those that
+        are off and have 100 conversions, what added to their log-odds would set them right, drawn towards none by a
+        prior. NaN for all others.
+    """
+    records = [
+        {"column": name, **record}
+        for name, labels in slices.items()
+        for record in _levels(y, probability, _segments(labels, groups), groups=groups, weight=weight, name="segment")
+    ]
+    table = _flagged(records, columns=["column", "segment", *LEVEL_COLUMNS], min_expected=MIN_EXPECTED)
+    is_told = table["is_off"] & (table["converted"] >= MIN_CONVERTED_SHIFT)
+    return table.assign(shift=table.pop("shift").where(is_told))
+
+
+def _levels(
+    y: np.ndarray, probability: np.ndarray, labels: np.ndarray, *, groups: np.ndarray, weight: np.ndarray, name: str
+) -> list[dict[str, Any]]:
     """Hold what converted against what was expected, label by label."""
     records = []
     for label in np.unique(labels):
         inside = labels == label
-        y, probability = predictions.y[inside], predictions.probability[inside]
-        weight, groups = predictions.weights[inside], predictions.groups[inside]
-        converted, expected, effect = level_counts(y, probability, groups=groups, weight=weight)
+        won, p, size = y[inside], probability[inside], weight[inside]
+        converted, expected, effect = level_counts(won, p, groups=groups[inside], weight=size)
         oe = poisson_ratio(converted, expected, effect=effect)
         sure = poisson_ratio(converted, expected, effect=effect, confidence=0.99)
-        is_ranked = min(y.sum(), (1 - y).sum()) >= MIN_OUTCOMES
+        is_ranked = min(won.sum(), (1 - won).sum()) >= MIN_OUTCOMES
         records.append(
             {
                 name: str(label),
                 # Snapshots count in part here too, or conversions could not be held against them.
-                "leads": float(weight.sum()),
+                "leads": float(size.sum()),
                 "converted": converted,
                 "expected": expected,
                 "oe": oe.value,
                 "low": oe.low,
                 "high": oe.high,
-                "auc": auc(y, probability, weight=weight) if is_ranked else float("nan"),
+                "auc": auc(won, p, weight=size) if is_ranked else float("nan"),
                 "p_value": poisson_p_value(converted, expected, effect=effect),
                 "is_far": sure.low > BEARABLE[1] or sure.high < BEARABLE[0],
-                "shift": log_odds_shift(y, probability, weight=weight, effect=effect),
+                "shift": log_odds_shift(_log_odds(p), won, precision=SHIFT_PRECISION, weight=size / effect),
             }
         )
     return records
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    clipped = np.clip(probability, EPSILON, 1 - EPSILON)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 def _flagged(records: list[dict[str, Any]], *, columns: list[str], min_expected: float) -> pd.DataFrame:

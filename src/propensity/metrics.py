@@ -348,46 +348,6 @@ def poisson_p_value(converted: float, expected: float, *, effect: float = 1.0) -
     return min(2 * min(at_most, at_least), 1.0)
 
 
-def log_odds_shift(
-    y: np.ndarray,
-    probability: np.ndarray,
-    *,
-    weight: np.ndarray | None = None,
-    effect: float = 1.0,
-    spread: float = 0.25,
-) -> float:
-    """Give the shift of all log-odds that outcomes and a prior around none make likeliest.
-
-    Parameters
-    ----------
-    y : array of {0, 1}, shape (n_rows,)
-    probability : array of float in (0, 1), shape (n_rows,)
-    weight : array of float or None, shape (n_rows,)
-    effect : float
-        From `design_effect`: rows that repeat each other say less.
-    spread : float
-        Standard deviation of the normal prior. At 0.25 four shifts in a hundred would be beyond half a logit.
-
-    Examples
-    --------
-    Eight of ten where half was expected would be a shift of log(4) = 1.39; ten leads are too few for that:
-
-    >>> half = np.full(10, 0.5)
-    >>> y = np.array([1] * 8 + [0] * 2)
-    >>> round(log_odds_shift(y, half, spread=1000), 2), round(log_odds_shift(y, half), 2)
-    (1.39, 0.16)
-    """
-    weight = np.ones(len(y)) if weight is None else weight
-    clipped = np.clip(probability, EPSILON, 1 - EPSILON)
-    log_odds = np.log(clipped) - np.log1p(-clipped)
-    low, high = -20.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        slope = float((weight * (y - special.expit(log_odds + middle))).sum()) / effect - middle / spread**2
-        low, high = (middle, high) if slope > 0 else (low, middle)
-    return (low + high) / 2
-
-
 def observed_over_expected(
     y: np.ndarray,
     probability: np.ndarray,
