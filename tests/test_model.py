@@ -16,7 +16,7 @@ from propensity.config import RulesConfig
 from propensity.encoding import CategoryCode, Encoder, NumberCode
 from propensity.errors import BundleError
 from propensity.explanations import Reference
-from propensity.learners import Learners, Recipe, fit_stability
+from propensity.learners import CategoryTerm, Learners, Recipe, Shifts, fit_stability
 from propensity.model import (
     Learned,
     PropensityModel,
@@ -279,3 +279,37 @@ def test_a_stability_of_another_model_is_refused() -> None:
 
     with pytest.raises(BundleError):
         model_from_files(changed(bundle_files(with_stability()), "stability.json", cut))
+
+
+def with_shifts() -> PropensityModel:
+    original = model()
+    assert original.learned is not None
+    shifts = Shifts(terms={0: CategoryTerm(values=(0.0, -0.6, 0.0), missing=0.3, mean=-0.2)})
+    blend = replace(original.learned.blend, shifts=shifts)
+    return replace(original, learned=replace(original.learned, blend=blend))
+
+
+def test_corrected_segments_travel_with_the_bundle_and_older_bundles_have_none(files: dict[str, bytes]) -> None:
+    written = bundle_files(with_shifts())
+    again, older = model_from_files(written), model_from_files(files)
+    assert bundle_files(again) == written
+    assert again.learned is not None
+    assert older.learned is not None
+    assert ("shifts.json" in files, older.learned.blend.shifts) == (False, None)
+    rows = invent_rows(ENCODER)
+    moved = again.learned.blend.margin(rows) - older.learned.blend.margin(rows)
+    assert moved == pytest.approx(np.where(np.isnan(rows[:, 0]), 0.3, np.where(rows[:, 0] == 1, -0.6, 0.0)), abs=1e-12)
+
+
+def test_shifts_of_another_encoder_are_refused_and_changed_ones_miss_their_canaries() -> None:
+    def change(**changes: Any) -> Callable[[Any], Any]:
+        return lambda shifts: {"terms": [{**term, **changes} for term in shifts["terms"]]}
+
+    written = bundle_files(with_shifts())
+    for foreign in ({"column": 1}, {"column": 9}, {"values": [0.0]}):
+        with pytest.raises(BundleError) as caught:
+            model_from_files(changed(written, "shifts.json", change(**foreign)))
+        assert caught.value.fallback_reason == "HASH_MISMATCH"
+    with pytest.raises(BundleError) as caught:
+        model_from_files(changed(written, "shifts.json", change(values=[0.0, 0.6, 0.0])))
+    assert caught.value.fallback_reason == "CANARY_FAILED"

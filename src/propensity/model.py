@@ -19,7 +19,7 @@ from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
 from propensity.explanations import Reference
 from propensity.features.plan import FeaturePlan
-from propensity.learners import KINDS, LINEAR, Blend, Forest, LinearModel, Recipe, Stability, check_forest_text
+from propensity.learners import KINDS, LINEAR, Blend, Forest, LinearModel, Recipe, Shifts, Stability, check_forest_text
 from propensity.rules import Rules
 from propensity.schema import Schema
 
@@ -165,6 +165,8 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
         }
         if blend.linear is not None:
             parts["linear.json"] = blend.linear.to_dict()
+        if blend.shifts is not None:
+            parts["shifts.json"] = blend.shifts.to_dict()
         if learned.stability is not None:
             parts["stability.json"] = learned.stability.to_dict()
         texts |= {_forest_file(i): blend.forests[kind].text for i, kind in enumerate(sorted(blend.forests))}
@@ -273,6 +275,12 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         if len(linear.terms) != len(encoder.names):
             msg = "the linear model has other columns"
             raise ValueError(msg)
+    shifts = None
+    if "shifts.json" in files:
+        shifts = Shifts.from_dict(_from_json(files["shifts.json"]))
+        if not shifts.fits(encoder):
+            msg = "the shifts are of other columns"
+            raise ValueError(msg)
     stability = None
     if "stability.json" in files:
         stability = Stability.from_dict(_from_json(files["stability.json"]))
@@ -281,7 +289,7 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
             raise ValueError(msg)
     return Learned(
         encoder=encoder,
-        blend=Blend(recipe=recipe, forests=forests, linear=linear),
+        blend=Blend(recipe=recipe, forests=forests, linear=linear, shifts=shifts),
         calibrator=Calibrator.from_dict(_from_json(files["calibrator.json"])),
         bands=Bands.from_dict(_from_json(files["thresholds.json"])),
         stability=stability,

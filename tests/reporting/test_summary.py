@@ -10,8 +10,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from propensity.config import Config, parse_config
+from propensity.encoding import CategoryCode
 from propensity.evaluation import HEADERS, Calibration
-from propensity.learners import Recipe
+from propensity.learners import CategoryTerm, Recipe, Shifts
 from propensity.metrics import Interval
 from propensity.reporting import (
     VERDICTS,
@@ -284,6 +285,34 @@ def test_the_json_of_a_run_without_a_model_is_whole_too(run_without_model: Train
     values = json.loads(json.dumps(training_json(run_without_model, STORED), allow_nan=False))
     assert (values["learner"], values["metrics"], values["thresholds"]) == ({}, {}, {})
     assert values["verdict"] == "rules_only"
+
+
+def test_corrected_segments_are_told_as_what_they_make_of_an_average_lead(run: TrainingRun) -> None:
+    learned = run.model.learned
+    assert learned is not None
+    assert training_json(run, STORED)["learner"]["corrected_segments"] == []
+    assert not any("corrected" in line for line in training_summary(run))
+    column = learned.encoder.names.index("Lead source")
+    code = learned.encoder.codes[column]
+    assert isinstance(code, CategoryCode)
+    slope = learned.calibrator.slope
+    half = CategoryTerm(
+        values=tuple(np.log(0.5) / slope if k == 1 else 0.0 for k in range(code.n_codes)),
+        missing=np.log(1.25) / slope,
+        mean=0.0,
+    )
+    shifts = Shifts(terms={column: half})
+    corrected = judged(run, learned=replace(learned, blend=replace(learned.blend, shifts=shifts)))
+    assert training_json(corrected, STORED)["learner"]["corrected_segments"] == [
+        {"column": "Lead source", "segment": code.levels[0], "odds_ratio": 0.5},
+        {"column": "Lead source", "segment": None, "odds_ratio": 1.25},
+    ]
+    rate = run.data["base_rate"]
+    told = f"Lead source = {code.levels[0]}: odds times 0.50; what would be {rate:.1%} is {rate / (2 - rate):.1%}"
+    assert any(line.strip() == told for line in training_summary(corrected))
+    card = model_card(corrected.model, None, ())
+    assert "## Segments" in card
+    assert f"- {told}." in card
 
 
 # --- the model card

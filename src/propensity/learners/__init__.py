@@ -13,8 +13,9 @@ from propensity.learners.blend import (
     margin_loss,
 )
 from propensity.learners.forest import KINDS, ON_LINEAR, Forest, check_forest_text, fit_forest
-from propensity.learners.linear import LinearModel, fit_linear
+from propensity.learners.linear import CategoryTerm, LinearModel, fit_linear
 from propensity.learners.recency import HALF_LIVES, choose_half_life, recency_weights
+from propensity.learners.shifts import Shifts
 from propensity.learners.stability import REACH, Stability, calibrator_moves, deal, fit_stability, scale_of
 
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "STRENGTH",
     "Blend",
     "Candidate",
+    "CategoryTerm",
     "Forest",
     "Learners",
     "LinearModel",
     "Recipe",
+    "Shifts",
     "Stability",
     "calibrator_moves",
     "check_forest_text",

@@ -11,6 +11,7 @@ import numpy as np
 
 from propensity.learners.forest import ON_LINEAR, Forest, fit_forest
 from propensity.learners.linear import LinearModel, fit_linear
+from propensity.learners.shifts import Shifts
 
 if TYPE_CHECKING:
     from propensity.encoding import Encoder
@@ -91,17 +92,22 @@ class Blend:
         Those with a share.
     linear : LinearModel or None
         None where it has no share and no forest stands on it.
+    shifts : Shifts or None
+        Added at weight 1: segments whose level was corrected; None where none was.
     """
 
     recipe: Recipe
     forests: Mapping[str, Forest]
     linear: LinearModel | None
+    shifts: Shifts | None = None
 
-    def _learners(self) -> Iterator[tuple[float, Forest | LinearModel]]:
+    def _learners(self) -> Iterator[tuple[float, Forest | LinearModel | Shifts]]:
         for name, weight in self.recipe.weights():
             learner = self.linear if name == LINEAR else self.forests[name]
             if learner is not None:
                 yield weight, learner
+        if self.shifts is not None:
+            yield 1.0, self.shifts
 
     def margin(self, matrix: np.ndarray) -> np.ndarray:
         """Give each row's margin in log-odds, shape (n_leads,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from math import isfinite
+from math import exp, isfinite, log
 from typing import TYPE_CHECKING, Any
 
 from propensity.evaluation import CHANCE, HEADERS, MIN_EXPECTED, MIN_EXPECTED_MONTH
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from propensity.bands import Bands
     from propensity.evaluation import Calibration, Evaluation, Measured
     from propensity.metrics import Interval
-    from propensity.model import PropensityModel
+    from propensity.model import Learned, PropensityModel
     from propensity.training import TrainingRun
     from propensity.training.curve import Curve, Need
 
 # Months and segments that are named; the tables hold them all.
 MAX_OFF = 5
+CORRECTED = "corrected: segments whose conversions the newest outcomes before the last held to be off beyond chance"
 VERDICTS = {
     "skill": "The model ranks leads better than chance on leads it never saw.",
     "no_skill": "NO SKILL: on leads it never saw, the model is not better than the base rate. The rules answer.",
@@ -49,6 +50,7 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
             "half_life": learned.blend.recipe.half_life,
             "slope": learned.calibrator.slope,
             "intercept": learned.calibrator.intercept,
+            "corrected_segments": corrected_segments(learned),
         }
         if learned
         else {},
@@ -67,6 +69,34 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
         "flaws": [vars(flaw) for flaw in run.flaws],
         "learning_curve": run.curve.to_dict(),
     }
+
+
+def corrected_segments(learned: Learned) -> list[dict[str, Any]]:
+    """Give the segments whose level was corrected, the furthest first, with what their odds are multiplied by.
+
+    ``column, segment, odds_ratio``; a segment of None are the leads without a value.
+    """
+    if learned.blend.shifts is None:
+        return []
+    found = [
+        {"column": column, "segment": segment, "odds_ratio": round(float(exp(learned.calibrator.slope * shift)), 4)}
+        for column, segments in learned.blend.shifts.by_segment(learned.encoder).items()
+        for segment, shift in segments.items()
+    ]
+    return sorted(found, key=lambda one: -abs(log(one["odds_ratio"])))
+
+
+def correction_lines(learned: Learned, *, base_rate: float) -> list[str]:
+    """Word each corrected segment by what it makes of a lead of average chance; none where none was."""
+    lines = []
+    for one in corrected_segments(learned):
+        odds = base_rate / (1 - base_rate) * one["odds_ratio"]
+        value = "missing" if one["segment"] is None else one["segment"]
+        lines.append(
+            f"{_shown(one['column'])} = {_shown(value)}: odds times {one['odds_ratio']:.2f}; what would be "
+            f"{base_rate:.1%} is {odds / (1 + odds):.1%}"
+        )
+    return lines
 
 
 def _promise(bands: Bands, band: str) -> dict[str, Any]:
@@ -252,6 +282,9 @@ def _learner_lines(run: TrainingRun) -> list[str]:
     else:
         what = f"{1 - share:.0%} logistic regression, {share:.0%} boosted trees ({trees})"
     calibrator = learned.calibrator
+    corrected = correction_lines(learned, base_rate=run.data["base_rate"])
+    if corrected:
+        corrected = [CORRECTED, *(f"  {line}" for line in corrected)]
     aged = [] if recipe.half_life is None else [f"           {_aged_in_words(recipe.half_life)}"]
     return [
         "",
@@ -259,6 +292,7 @@ def _learner_lines(run: TrainingRun) -> list[str]:
         *aged,
         f"           calibrated: {calibrator.slope:.2f} x margin {calibrator.intercept:+.2f}, from "
         f"{calibrator.n_rows:,} out-of-fold rows",
+        *(f"           {line}" for line in corrected),
     ]
 
 
@@ -395,6 +429,10 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         lines += [f"| consistency_p | {calibration.consistency_p:.3f} | |", ""]
         words = " ".join(line.strip() for line in calibration_lines(calibration, unit=unit) if line)
         lines.append(f"{words[0].upper()}{words[1:].removesuffix('.')}.")
+    corrected = [] if learned is None else correction_lines(learned, base_rate=facts["base_rate"])
+    if corrected:
+        lines += ["", "## Segments", "", f"{CORRECTED[0].upper()}{CORRECTED[1:]}.", ""]
+        lines += [f"- {_cell(line)}." for line in corrected]
     if learned is not None:
         lines += ["", "## Bands", ""]
         for band, promise, threshold in (

@@ -51,6 +51,7 @@ from propensity.reporting import model_card
 from propensity.rules import Rules
 from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
+from propensity.training.correction import fit_shifts
 from propensity.training.curve import Curve, few_curve, learning_curve, months_for
 from propensity.training.pasts import Pasts, aged
 from propensity.training.rows import Examples, Prepared
@@ -144,9 +145,9 @@ def learn(
 ) -> Learned:
     """Fit everything between read values and bands on these rows alone.
 
-    Out-of-fold margins of all blocks but the last choose the recipe and propose the thresholds, those of the last
-    certify them, so no row judges itself; all of them fit the calibrator that ships, and the recipe is trained on all
-    rows.
+    Out-of-fold margins of all blocks but the last choose the recipe, correct segments and propose the thresholds, those
+    of the last certify them, so no row judges itself; all of them fit the calibrator that ships, and the recipe is
+    trained on all rows.
 
     Parameters
     ----------
@@ -200,6 +201,25 @@ def learn(
     )
     recipe = replace(recipe, half_life=half_life)
     margin = recipe.margin(parts)
+    learners = pasts.learners(examples, prepared.schema, half_life=half_life)
+    matrix = learners.encoder.encode(examples.read)
+    # Where older rows count less, models have followed what moved by themselves: a shift would answer for it twice.
+    shifts = (
+        None
+        if half_life is not None
+        else fit_shifts(
+            margin,
+            examples,
+            matrix,
+            encoder=learners.encoder,
+            schema=prepared.schema,
+            block=of_row,
+            # A single block certifies, so it corrects nothing.
+            used=before & (of_row < last),
+            is_time=blocks.is_time,
+        )
+    )
+    margin = margin if shifts is None else margin + shifts.margin(matrix)
     earlier, calibrator = (
         fit_calibrator(margin[seen], y[seen], of_row[seen], is_time=blocks.is_time, weight=weight[seen])
         for seen in (before, is_judged)
@@ -220,8 +240,8 @@ def learn(
     )
     # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
     bands = bands.moved(proposed[is_judged], shipped[is_judged])
-    learners = pasts.learners(examples, prepared.schema, half_life=half_life)
-    learned = Learned(encoder=learners.encoder, blend=learners.blend(recipe), calibrator=calibrator, bands=bands)
+    blend = replace(learners.blend(recipe), shifts=shifts)
+    learned = Learned(encoder=learners.encoder, blend=blend, calibrator=calibrator, bands=bands)
     if not with_ranges:
         return learned
 
