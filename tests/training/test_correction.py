@@ -9,8 +9,7 @@ from propensity.encoding import CategoryCode, Encoder
 from propensity.learners import Shifts
 from propensity.model import Learned
 from propensity.schema import Column, Schema
-from propensity.training import learn, prepare
-from propensity.training import recipe as recipe_module
+from propensity.training import learn, learning, prepare
 from propensity.training.correction import fit_shifts
 from propensity.training.rows import Examples
 
@@ -165,7 +164,7 @@ def test_where_a_channel_stops_converting_later_leads_are_scored_better(monkeypa
     corrected, later = taught(world())
     assert corrected.blend.shifts is not None
     assert {*corrected.blend.shifts.by_segment(corrected.encoder)["Channel"]} >= {"ads"}
-    monkeypatch.setattr(recipe_module, "fit_shifts", lambda *_args, **_named: None)
+    monkeypatch.setattr(learning, "fit_shifts", lambda *_args, **_named: None)
     plain, _ = taught(world())
     is_ads = (later.read["Channel"] == "ads").to_numpy()
     losses: dict[bool, float] = {}

@@ -16,7 +16,7 @@ from propensity.config import Config, parse_config
 from propensity.errors import InputError
 from propensity.storage.configs import load_config
 from propensity.training import Examples, prepare_tables
-from propensity.training.recipe import forward_split
+from propensity.training.splitting import forward_split
 
 END = pd.Timestamp("2026-01-01", tz="UTC")
 

@@ -11,56 +11,24 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from propensity.bands import fit_bands
-from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
-from propensity.encoding import fit_encoder
-from propensity.errors import InputError
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
-from propensity.folds import (
-    Blocks,
-    Split,
-    boundaries,
-    given_blocks,
-    group_blocks,
-    time_blocks,
-    time_origins,
-    without_groups,
-)
-from propensity.learners import (
-    HALF_LIVES,
-    STRENGTH,
-    Blend,
-    Candidate,
-    Learners,
-    Stability,
-    calibrator_moves,
-    choose_half_life,
-    choose_recipe,
-    deal,
-    fit_stability,
-    is_sure,
-    kinds_for,
-    margin_loss,
-    scale_of,
-)
+from propensity.folds import Split, boundaries, group_blocks
+from propensity.learners import margin_loss
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
 from propensity.reporting import model_card
-from propensity.rules import Rules
 from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
-from propensity.training.correction import fit_shifts
 from propensity.training.curve import Curve, few_curve, learning_curve, months_for
-from propensity.training.pasts import Pasts, aged
-from propensity.training.rows import Examples, Prepared
+from propensity.training.learning import fit_points_calibrator, learn, time_bound
+from propensity.training.pasts import Pasts
+from propensity.training.race import Race
+from propensity.training.rows import Prepared
 from propensity.training.segments import segment_columns
-from propensity.training.tables import MIN_CUTOFFS_IN_TIME
-from propensity.training.timebound import MIN_TIME_SHARE, time_share
+from propensity.training.splitting import MIN_POSITIVES, can_learn, has_both, out_of_fold_blocks, splits
 
-# Fewer conversions (or fewer leads without one) than this teach nothing that rules do not know.
-MIN_POSITIVES = 40
 # Few honest lead files are as predictable as this; most that are hold a column written after the sale.
 DOUBTFUL_AUC = 0.95
 # A band that holds more of all leads parts nobody from anybody.
@@ -135,245 +103,9 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
         tell("auditing columns", 0.0)
         audit, prepared = audit_prepared(prepared, config)
         y = prepared.examples.y
-        if not _has_both(y, MIN_POSITIVES):
+        if not has_both(y, MIN_POSITIVES):
             return _rules_run(prepared, audit, config)
         return _model_run(prepared, audit, config, tell)
-
-
-def learn(
-    examples: Examples, prepared: Prepared, config: Config, *, pasts: Pasts | None = None, with_ranges: bool = False
-) -> Learned:
-    """Fit everything between read values and bands on these rows alone.
-
-    Out-of-fold margins of all blocks but the last choose the recipe, correct segments and propose the thresholds, those
-    of the last certify them, so no row judges itself; all of them fit the calibrator that ships, and the recipe is
-    trained on all rows.
-
-    Parameters
-    ----------
-    examples : Examples
-    prepared : Prepared
-    config : Config
-    pasts : Pasts or None
-        What was fitted before, on rows of the same whole; None for nothing.
-    with_ranges : bool
-        Measure too how far scores move from one training to the next.
-
-    Returns
-    -------
-    Learned
-    """
-    learner, y = config.learner, examples.y
-    pasts = Pasts(examples, learner) if pasts is None else pasts
-    blocks = out_of_fold_blocks(examples, seed=learner.seed)
-    chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
-    half_life = None
-    if blocks.is_time and len(chain) > 1:
-        # How fast older rows lose weight is chosen on the blocks that choose the recipe too.
-        rows, block = _judged(chain[:-1])
-        quick = _quick_margins(chain[:-1], examples, prepared, pasts, half_lives=(None, *HALF_LIVES))
-        half_life = choose_half_life(quick, y[rows], block=block, weight=examples.weights[rows])
-        prepared = _without_passing(chain[:-1], examples, prepared, pasts, half_life=half_life, margin=quick[half_life])
-    kinds = kinds_for(float((examples.weights * y).sum()))
-
-    def candidates(split: Split) -> dict[Candidate, np.ndarray]:
-        learners = pasts.learners(examples.take(split.past), prepared.schema, half_life=half_life)
-        return learners.margins(learners.encoder.encode(examples.read.iloc[split.test]), kinds=kinds)
-
-    parts: dict[Candidate, np.ndarray] = {}
-    is_judged = np.zeros(len(y), dtype=bool)
-    for split in chain:
-        is_judged[split.test] = True
-        for name, margin in candidates(split).items():
-            parts.setdefault(name, np.full(len(y), np.nan))[split.test] = margin
-    of_row, last = blocks.of_row, blocks.n_blocks - 1
-    before, newest = is_judged & (of_row < max(last, 1)), is_judged & (of_row == last)
-    weight = examples.weights
-    # Folds of leads cannot see drift. Where rows have a time but too few different ones for blocks, the newest cutoff,
-    # taught by those before it, is what tells whether boosted trees last.
-    ahead = None if blocks.is_time else forward_split(examples)
-    chosen_on = before if ahead is None else ahead.test
-    recipe = choose_recipe(
-        {name: margin[before] for name, margin in parts.items()} if ahead is None else candidates(ahead),
-        y[chosen_on],
-        block=of_row[chosen_on],
-        weight=weight[chosen_on],
-    )
-    recipe = replace(recipe, half_life=half_life)
-    margin = recipe.margin(parts)
-    learners = pasts.learners(examples, prepared.schema, half_life=half_life)
-    matrix = learners.encoder.encode(examples.read)
-    # Where older rows count less, models have followed what moved by themselves: a shift would answer for it twice.
-    shifts = (
-        None
-        if half_life is not None
-        else fit_shifts(
-            margin,
-            examples,
-            matrix,
-            encoder=learners.encoder,
-            schema=prepared.schema,
-            block=of_row,
-            # A single block certifies, so it corrects nothing.
-            used=before & (of_row < last),
-            is_time=blocks.is_time,
-        )
-    )
-    margin = margin if shifts is None else margin + shifts.margin(matrix)
-    earlier, calibrator = (
-        fit_calibrator(margin[seen], y[seen], of_row[seen], is_time=blocks.is_time, weight=weight[seen])
-        for seen in (before, is_judged)
-    )
-    # Margins that ranked the wrong way round before the last block are not set right by it.
-    calibrator = calibrator if earlier.slope > 0 else earlier
-    proposed, shipped = earlier.probability(margin), calibrator.probability(margin)
-    bands = fit_bands(
-        proposed[before],
-        proposed[newest],
-        y[newest],
-        agreement=config.agreement,
-        base_rate=float(np.average(y, weights=weight)),
-        leads_per_week=prepared.leads_per_week,
-        n_positive=round(float((weight * y).sum())),
-        is_time=blocks.is_time,
-        leads=None if examples.weight is None else examples.groups[newest],
-    )
-    # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
-    bands = bands.moved(proposed[is_judged], shipped[is_judged])
-    blend = replace(learners.blend(recipe), shifts=shifts)
-    learned = Learned(encoder=learners.encoder, blend=blend, calibrator=calibrator, bands=bands)
-    if not with_ranges:
-        return learned
-
-    def recalibrated(left: np.ndarray) -> tuple[float, float]:
-        again = fit_calibrator(
-            margin[is_judged], y[is_judged], of_row[is_judged], is_time=blocks.is_time, weight=weight[is_judged] * left
-        )
-        return again.slope, again.intercept
-
-    moves = calibrator_moves(recalibrated, examples.groups[is_judged], seed=learner.seed)
-    return replace(learned, stability=_stability(learned, examples, config, calibration=moves))
-
-
-def _stability(
-    learned: Learned,
-    examples: Examples,
-    config: Config,
-    *,
-    calibration: tuple[float, float, float],
-) -> Stability | None:
-    """Measure how far the shipped blend moves when other leads of the same past teach it."""
-    recipe, linear = learned.blend.recipe, learned.blend.linear
-    if linear is None:
-        return None
-    matrix = learned.encoder.encode(examples.read)
-    weight = aged(examples, recipe.half_life)
-    scale = _scale(learned, examples, matrix, config, weight=weight) if recipe.forest_share else 1.0
-    return fit_stability(
-        matrix,
-        examples.y,
-        linear=linear,
-        strength=STRENGTH,
-        groups=examples.groups,
-        weight=weight,
-        scale=scale,
-        calibration=calibration,
-    )
-
-
-def _scale(
-    learned: Learned, examples: Examples, matrix: np.ndarray, config: Config, *, weight: np.ndarray | None
-) -> float:
-    """Train the recipe on two thirds of the leads, each alone, and see how far they differ on the last one.
-
-    Rows that taught would not do: trees follow them.
-    """
-    third, y, learner = deal(examples.groups, 3, seed=config.learner.seed), examples.y, config.learner
-    if not all(_can_learn(y[third == k]) for k in range(2)):
-        return 1.0
-
-    def taught_by(rows: np.ndarray) -> Blend:
-        learners = Learners(
-            lambda: matrix[rows],
-            y[rows],
-            encoder=learned.encoder,
-            max_trees=learner.max_trees,
-            max_depth=learner.max_depth,
-            seed=learner.seed,
-            weight=None if weight is None else weight[rows],
-        )
-        return learners.blend(learned.blend.recipe)
-
-    one, other = taught_by(third == 0), taught_by(third == 1)
-    unseen = matrix[third == 2]
-    lines = [blend.linear.margin(unseen) for blend in (one, other) if blend.linear is not None]
-    return scale_of((one.margin(unseen), other.margin(unseen)), (lines[0], lines[1]))
-
-
-def _without_passing(
-    chain: Sequence[Split],
-    examples: Examples,
-    prepared: Prepared,
-    pasts: Pasts,
-    *,
-    half_life: float | None,
-    margin: np.ndarray,
-) -> Prepared:
-    """Leave out the columns that tell the time rather than the lead, where past origins are surely better without.
-
-    `margin` is what the cheap blend of all columns says of the rows the chain judges, at the same half-life.
-    """
-    bound = time_bound(examples, prepared)
-    kept = tuple(column for column in prepared.schema.columns if column.name not in bound)
-    if not bound or not kept:
-        return prepared
-    rows, block = _judged(chain)
-    lasting = replace(prepared, schema=replace(prepared.schema, columns=kept))
-    without = _quick_margins(chain, examples, lasting, pasts, half_lives=(half_life,))[half_life]
-    before, after = (margin_loss(part, examples.y[rows], weight=examples.weights[rows]) for part in (margin, without))
-    return lasting if is_sure(before - after, block) else prepared
-
-
-def time_bound(examples: Examples, prepared: Prepared) -> dict[str, float]:
-    """Give the features that tell when a lead came rather than who it is, with how much of the order they explain."""
-    if examples.order is None:
-        return {}
-    matrix = fit_encoder(examples.read, prepared.schema).encode(examples.read)
-    shares = time_share(matrix, examples.order)
-    return {
-        name: float(share) for name, share in zip(prepared.schema.names, shares, strict=True) if share >= MIN_TIME_SHARE
-    }
-
-
-def _judged(chain: Sequence[Split]) -> tuple[np.ndarray, np.ndarray]:
-    """Give the rows that a chain judges, and which link of it does."""
-    return (
-        np.concatenate([split.test for split in chain]),
-        np.repeat(np.arange(len(chain)), [len(split.test) for split in chain]),
-    )
-
-
-def _quick_margins(
-    chain: Sequence[Split],
-    examples: Examples,
-    prepared: Prepared,
-    pasts: Pasts,
-    *,
-    half_lives: Sequence[float | None],
-) -> dict[float | None, np.ndarray]:
-    """Give what the cheap blend says of the rows a chain judges, trained with each half-life."""
-    return {
-        half_life: np.concatenate([_quick(split, examples, prepared, pasts, half_life=half_life) for split in chain])
-        for half_life in half_lives
-    }
-
-
-def _quick(
-    split: Split, examples: Examples, prepared: Prepared, pasts: Pasts, *, half_life: float | None
-) -> np.ndarray:
-    """Give what the cheap blend of a split's past says of its test rows."""
-    learners = pasts.learners(examples.take(split.past), prepared.schema, half_life=half_life)
-    return learners.even_margin(learners.encoder.encode(examples.read.iloc[split.test]))
 
 
 def older_gain(split: Split, prepared: Prepared, pasts: Pasts) -> np.ndarray:
@@ -388,87 +120,11 @@ def older_gain(split: Split, prepared: Prepared, pasts: Pasts) -> np.ndarray:
     if order is None:
         return np.full(len(y), np.nan)
     newer = Split(past=split.past[boundaries(order[split.past], np.array([0.5]))[0] :], test=split.test)
-    if not _can_learn(examples.y[newer.past]):
+    if not can_learn(examples.y[newer.past]):
         return np.full(len(y), np.nan)
-    alone, both = (margin_loss(_quick(part, examples, prepared, pasts, half_life=None), y) for part in (newer, split))
+    race = Race(examples=examples, schema=prepared.schema, pasts=pasts)
+    alone, both = (margin_loss(race.quick([part]), y) for part in (newer, split))
     return np.asarray(alone - both)
-
-
-def forward_split(examples: Examples) -> Split | None:
-    """Give the rows of the newest instant and those whose label was known by then; None without such, or too few.
-
-    Returns
-    -------
-    Split or None
-    """
-    if examples.order is None or examples.known is None or examples.fold is not None:
-        return None
-    newest = examples.order.max()
-    test = np.flatnonzero(examples.order == newest)
-    past = np.flatnonzero(examples.known <= newest)
-    test = without_groups(test, past, examples.groups) if examples.is_apart else test
-    there = _can_learn(examples.y[past]) and _can_learn(examples.y[test])
-    return Split(past=past, test=test) if there else None
-
-
-def out_of_fold_blocks(examples: Examples, *, seed: int) -> Blocks:
-    """Choose how margins are made without a row judging itself: the user's folds, a chain in time, or group folds."""
-    if examples.fold is not None and len(np.unique(examples.fold)) > 1:
-        return given_blocks(examples.fold)
-    if examples.order is not None and examples.fold is None:
-        blocks = time_blocks(examples.order, era=examples.eras, known=examples.known, is_apart=examples.is_apart)
-        chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
-        # A purge can leave the first blocks of a short history nothing to learn from, and known leads the others too
-        # few to judge: a choice and a level of 25 rows are noise.
-        is_taught = examples.known is None or all(_can_learn(examples.y[split.past]) for split in chain)
-        judged = examples.y[np.concatenate([split.test for split in chain])] if chain else np.empty(0)
-        is_judged = all(len(split.test) for split in chain) and _has_both(judged, MIN_POSITIVES)
-        if blocks.n_blocks > 1 and is_taught and is_judged:
-            return blocks
-    return group_blocks(examples.y, examples.groups, seed=seed)
-
-
-def splits(examples: Examples, config: Config) -> tuple[list[Split], bool]:
-    """Give the splits that judge the recipe, and whether they are in time order.
-
-    Raises
-    ------
-    InputError
-        Folds that leave too few leads of one outcome to learn from.
-    """
-    if examples.fold is None and examples.order is not None:
-        found = time_origins(
-            examples.order,
-            examples.groups,
-            n_origins=config.evaluation.origins,
-            known=examples.known,
-            is_apart=examples.is_apart,
-        )
-        learnable = [split for split in found if _can_learn(examples.y[split.past])]
-        if learnable and learnable[-1] is found[-1] and len(np.unique(examples.order)) >= MIN_CUTOFFS_IN_TIME:
-            return learnable, True
-    blocks = (
-        given_blocks(examples.fold)
-        if examples.fold is not None and len(np.unique(examples.fold)) > 1
-        else group_blocks(examples.y, examples.groups, seed=config.learner.seed)
-    )
-    folds = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
-    if not all(_can_learn(examples.y[split.past]) for split in folds):
-        msg = (
-            "Folds cannot judge a model: outside of one of them there are too few leads of one outcome to learn from. "
-            "Mix outcomes over evaluation.fold_column and columns.group, or take these lines out."
-        )
-        raise InputError(msg)
-    return folds, False
-
-
-def _can_learn(y: np.ndarray) -> bool:
-    return _has_both(y, MIN_POSITIVES / 2)
-
-
-def _has_both(y: np.ndarray, least: float) -> bool:
-    """Say whether there are so many rows of either outcome."""
-    return bool(min(y.sum(), len(y) - y.sum()) >= least)
 
 
 def predict_split(split: Split, prepared: Prepared, config: Config, *, pasts: Pasts, is_time: bool) -> Predictions:
@@ -491,22 +147,6 @@ def predict_split(split: Split, prepared: Prepared, config: Config, *, pasts: Pa
         band=learned.bands.assign(probability),
         groups=test.groups,
         weight=test.weights,
-    )
-
-
-def fit_points_calibrator(rules: Rules, examples: Examples) -> Calibrator | None:
-    """Map points to probability on history; None without rules or with fewer than 40 conversions."""
-    if not rules.rules or not _has_both(examples.y, MIN_POSITIVES):
-        return None
-    blocks = out_of_fold_blocks(examples, seed=0)
-    used = blocks.of_row >= 0
-    margin = rules.margin(rules.score(examples.leads).points)
-    return fit_calibrator(
-        margin[used],
-        examples.y[used],
-        blocks.of_row[used],
-        is_time=blocks.is_time,
-        weight=examples.weights[used],
     )
 
 
@@ -535,12 +175,12 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
         tell("judging on a random split, to compare", len(chosen) / steps)
         blocks = group_blocks(examples.y, examples.groups, seed=seed)
         fifth = blocks.split(0, examples.groups)
-        if _can_learn(examples.y[fifth.past]):
+        if can_learn(examples.y[fifth.past]):
             dealt = replace(prepared, examples=replace(examples, order=None, fold=blocks.of_row))
             random = predict_split(fifth, dealt, config, pasts=pasts, is_time=False)
     evaluation = evaluate(parts, kind="time" if is_time else "folds", random=random, seed=seed)
     tell("training on all rows", 1 - 1 / steps)
-    bound = time_bound(examples, prepared)
+    bound = time_bound(examples, prepared.schema)
     learned = learn(examples, prepared, config, pasts=pasts, with_ranges=True)
     # What past origins did better without is no feature of the model.
     schema = prepared.schema
@@ -616,14 +256,12 @@ def _curve(
     past = examples.take(chosen[-1].past)
     past = past if is_time else replace(past, order=None)
     half_life = learned.blend.recipe.half_life
-
-    def margin(split: Split) -> np.ndarray:
-        return _quick(split, past, prepared, pasts, half_life=half_life)
+    race = Race(examples=past, schema=prepared.schema, pasts=pasts, half_life=half_life)
 
     return learning_curve(
         past,
         out_of_fold_blocks(past, seed=seed),
-        margin,
+        lambda split: race.quick([split]),
         positives=int(examples.y.sum()),
         n_rows=len(examples.y),
         months=_months(prepared),

@@ -1,0 +1,231 @@
+"""The only place for what is fitted on one past: everything between read values and bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from propensity.bands import fit_bands
+from propensity.calibration import Calibrator, fit_calibrator
+from propensity.config import Config
+from propensity.encoding import fit_encoder
+from propensity.folds import Split
+from propensity.learners import (
+    HALF_LIVES,
+    STRENGTH,
+    Blend,
+    Learners,
+    Stability,
+    calibrator_moves,
+    choose_half_life,
+    deal,
+    fit_stability,
+    is_sure,
+    kinds_for,
+    margin_loss,
+    scale_of,
+)
+from propensity.model import Learned
+from propensity.rules import Rules
+from propensity.schema import Schema
+from propensity.training.correction import fit_shifts
+from propensity.training.pasts import Pasts, aged
+from propensity.training.race import Race, judged
+from propensity.training.rows import Examples, Prepared
+from propensity.training.splitting import MIN_POSITIVES, can_learn, forward_split, has_both, out_of_fold_blocks
+from propensity.training.timebound import MIN_TIME_SHARE, time_share
+
+
+def learn(
+    examples: Examples, prepared: Prepared, config: Config, *, pasts: Pasts | None = None, with_ranges: bool = False
+) -> Learned:
+    """Fit everything between read values and bands on these rows alone.
+
+    Out-of-fold margins of all blocks but the last choose the recipe, correct segments and propose the thresholds, those
+    of the last certify them, so no row judges itself; all of them fit the calibrator that ships, and the recipe is
+    trained on all rows.
+
+    Parameters
+    ----------
+    examples : Examples
+    prepared : Prepared
+    config : Config
+    pasts : Pasts or None
+        What was fitted before, on rows of the same whole; None for nothing.
+    with_ranges : bool
+        Measure too how far scores move from one training to the next.
+
+    Returns
+    -------
+    Learned
+    """
+    learner, y = config.learner, examples.y
+    pasts = Pasts(examples, learner) if pasts is None else pasts
+    blocks = out_of_fold_blocks(examples, seed=learner.seed)
+    chain = [blocks.split(block, examples.groups) for block in range(blocks.n_blocks)]
+    race = Race(examples=examples, schema=prepared.schema, pasts=pasts)
+    if blocks.is_time and len(chain) > 1:
+        race = _lasting(race, chain[:-1])
+    kinds = kinds_for(float((examples.weights * y).sum()))
+    parts = race.run(chain, kinds=kinds)
+    is_judged = np.zeros(len(y), dtype=bool)
+    is_judged[judged(chain)[0]] = True
+    of_row, last = blocks.of_row, blocks.n_blocks - 1
+    before, newest = is_judged & (of_row < max(last, 1)), is_judged & (of_row == last)
+    weight = examples.weights
+    # Folds of leads cannot see drift. Where rows have a time but too few different ones for blocks, the newest cutoff,
+    # taught by those before it, is what tells whether boosted trees last.
+    ahead = None if blocks.is_time else forward_split(examples)
+    chosen_on = before if ahead is None else ahead.test
+    raced = parts if ahead is None else race.run([ahead], kinds=kinds)
+    recipe = race.choose(raced, of_row, on=chosen_on)
+    margin = recipe.margin(parts)
+    learners = pasts.learners(examples, race.schema, half_life=race.half_life)
+    matrix = learners.encoder.encode(examples.read)
+    # Where older rows count less, models have followed what moved by themselves: a shift would answer for it twice.
+    shifts = (
+        None
+        if race.half_life is not None
+        else fit_shifts(
+            margin,
+            examples,
+            matrix,
+            encoder=learners.encoder,
+            schema=race.schema,
+            block=of_row,
+            # A single block certifies, so it corrects nothing.
+            used=before & (of_row < last),
+            is_time=blocks.is_time,
+        )
+    )
+    margin = margin if shifts is None else margin + shifts.margin(matrix)
+    earlier, calibrator = (
+        fit_calibrator(margin[seen], y[seen], of_row[seen], is_time=blocks.is_time, weight=weight[seen])
+        for seen in (before, is_judged)
+    )
+    # Margins that ranked the wrong way round before the last block are not set right by it.
+    calibrator = calibrator if earlier.slope > 0 else earlier
+    proposed, shipped = earlier.probability(margin), calibrator.probability(margin)
+    bands = fit_bands(
+        proposed[before],
+        proposed[newest],
+        y[newest],
+        agreement=config.agreement,
+        base_rate=float(np.average(y, weights=weight)),
+        leads_per_week=prepared.leads_per_week,
+        n_positive=round(float((weight * y).sum())),
+        is_time=blocks.is_time,
+        leads=None if examples.weight is None else examples.groups[newest],
+    )
+    # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
+    bands = bands.moved(proposed[is_judged], shipped[is_judged])
+    blend = replace(learners.blend(recipe), shifts=shifts)
+    learned = Learned(encoder=learners.encoder, blend=blend, calibrator=calibrator, bands=bands)
+    if not with_ranges:
+        return learned
+
+    def recalibrated(left: np.ndarray) -> tuple[float, float]:
+        again = fit_calibrator(
+            margin[is_judged], y[is_judged], of_row[is_judged], is_time=blocks.is_time, weight=weight[is_judged] * left
+        )
+        return again.slope, again.intercept
+
+    moves = calibrator_moves(recalibrated, examples.groups[is_judged], seed=learner.seed)
+    return replace(learned, stability=_stability(learned, examples, config, calibration=moves))
+
+
+def _lasting(race: Race, chain: Sequence[Split]) -> Race:
+    """Choose by the cheap blend how fast older rows lose weight, then whether columns bound to time stay."""
+    examples, (rows, block) = race.examples, judged(chain)
+    y, weight = examples.y[rows], examples.weights[rows]
+    quick = {half_life: replace(race, half_life=half_life).quick(chain) for half_life in (None, *HALF_LIVES)}
+    race = replace(race, half_life=choose_half_life(quick, y, block=block, weight=weight))
+    bound = time_bound(examples, race.schema)
+    kept = tuple(column for column in race.schema.columns if column.name not in bound)
+    if not bound or not kept:
+        return race
+    without = replace(race, schema=replace(race.schema, columns=kept))
+    before, after = (margin_loss(margin, y, weight=weight) for margin in (quick[race.half_life], without.quick(chain)))
+    return without if is_sure(before - after, block) else race
+
+
+def time_bound(examples: Examples, schema: Schema) -> dict[str, float]:
+    """Give the features that tell when a lead came rather than who it is, with how much of the order they explain."""
+    if examples.order is None:
+        return {}
+    matrix = fit_encoder(examples.read, schema).encode(examples.read)
+    shares = time_share(matrix, examples.order)
+    return {name: float(share) for name, share in zip(schema.names, shares, strict=True) if share >= MIN_TIME_SHARE}
+
+
+def _stability(
+    learned: Learned,
+    examples: Examples,
+    config: Config,
+    *,
+    calibration: tuple[float, float, float],
+) -> Stability | None:
+    """Measure how far the shipped blend moves when other leads of the same past teach it."""
+    recipe, linear = learned.blend.recipe, learned.blend.linear
+    if linear is None:
+        return None
+    matrix = learned.encoder.encode(examples.read)
+    weight = aged(examples, recipe.half_life)
+    scale = _scale(learned, examples, matrix, config, weight=weight) if recipe.forest_share else 1.0
+    return fit_stability(
+        matrix,
+        examples.y,
+        linear=linear,
+        strength=STRENGTH,
+        groups=examples.groups,
+        weight=weight,
+        scale=scale,
+        calibration=calibration,
+    )
+
+
+def _scale(
+    learned: Learned, examples: Examples, matrix: np.ndarray, config: Config, *, weight: np.ndarray | None
+) -> float:
+    """Train the recipe on two thirds of the leads, each alone, and see how far they differ on the last one.
+
+    Rows that taught would not do: trees follow them.
+    """
+    third, y, learner = deal(examples.groups, 3, seed=config.learner.seed), examples.y, config.learner
+    if not all(can_learn(y[third == k]) for k in range(2)):
+        return 1.0
+
+    def taught_by(rows: np.ndarray) -> Blend:
+        learners = Learners(
+            lambda: matrix[rows],
+            y[rows],
+            encoder=learned.encoder,
+            max_trees=learner.max_trees,
+            max_depth=learner.max_depth,
+            seed=learner.seed,
+            weight=None if weight is None else weight[rows],
+        )
+        return learners.blend(learned.blend.recipe)
+
+    one, other = taught_by(third == 0), taught_by(third == 1)
+    unseen = matrix[third == 2]
+    lines = [blend.linear.margin(unseen) for blend in (one, other) if blend.linear is not None]
+    return scale_of((one.margin(unseen), other.margin(unseen)), (lines[0], lines[1]))
+
+
+def fit_points_calibrator(rules: Rules, examples: Examples) -> Calibrator | None:
+    """Map points to probability on history; None without rules or with fewer than 40 conversions."""
+    if not rules.rules or not has_both(examples.y, MIN_POSITIVES):
+        return None
+    blocks = out_of_fold_blocks(examples, seed=0)
+    used = blocks.of_row >= 0
+    margin = rules.margin(rules.score(examples.leads).points)
+    return fit_calibrator(
+        margin[used],
+        examples.y[used],
+        blocks.of_row[used],
+        is_time=blocks.is_time,
+        weight=examples.weights[used],
+    )
