@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -1206,6 +1207,40 @@ def test_a_registry_that_does_not_answer_leaves_scoring_to_the_rules(
     assert (told.code, told.err) == (0, "")
     assert "The registry" in told.out
     assert {*read(here / "scores.csv")["fallback_reason"]} == {"REGISTRY_UNAVAILABLE"}
+
+
+def test_tuning_is_told_and_the_model_scores_without_what_searched(
+    fresh: Project, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna", reason="optuna is not installed")
+    told = fresh.train("--tune", "0.01")
+    assert told.code == 0, told.err
+    tuned = told.json["learner"]["tuned"]
+    assert tuned["n_trials"] >= 1
+    assert f"tuned: {tuned['n_trials']} trial" in next(fresh.folder.glob("models/reports/*/summary.txt")).read_text()
+    assert json.loads((fresh.bundle / "manifest.json").read_text())["facts"]["tuning"] == tuned
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert fresh.score(fresh.folder / "new_leads.csv", here / "scores.csv").code == 0
+    (here / "scores.csv").unlink()
+
+
+@pytest.mark.parametrize("minutes", ["0", "-3", "nan", "inf", "soon"])
+def test_tuning_for_no_time_or_for_ever_is_refused(fresh: Project, minutes: str) -> None:
+    told = fresh.train(f"--tune={minutes}")
+    assert told.code == 2
+    assert "--tune" in told.err
+    assert minutes in told.err
+    assert not (fresh.folder / "models" / "bundles").exists()
+
+
+def test_tuning_without_the_library_that_searches_says_what_to_install(
+    fresh: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    told = fresh.train("--tune", "1")
+    assert (told.code, told.out) == (2, "")
+    assert "pip install 'propensity[tune]'" in told.err
+    assert not (fresh.folder / "models" / "bundles").exists()
 
 
 def test_training_needs_its_registry(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:

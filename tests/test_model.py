@@ -16,7 +16,7 @@ from propensity.config import RulesConfig
 from propensity.encoding import CategoryCode, Encoder, NumberCode
 from propensity.errors import BundleError
 from propensity.explanations import Reference
-from propensity.learners import CategoryTerm, Learners, Recipe, Shifts, fit_stability
+from propensity.learners import CategoryTerm, Learners, Recipe, Shifts, Tuned, fit_stability
 from propensity.model import (
     Learned,
     PropensityModel,
@@ -60,9 +60,10 @@ def leads(n_leads: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame({"Industry": industry, "Visits": visits}), y.astype(float)
 
 
-def model(share: float = 0.5) -> PropensityModel:
+def model(share: float = 0.5, *, tuned: Tuned | None = None) -> PropensityModel:
     values, y = leads()
-    recipe = Recipe(shares={"small": share, "linear": 1 - share}, n_trees={"small": 10})
+    kind = "small" if tuned is None else "tuned"
+    recipe = Recipe(shares={kind: share, "linear": 1 - share}, n_trees={kind: 10}, tuned=tuned)
     bands = Bands(
         sql=0.7,
         mql=0.3,
@@ -151,6 +152,15 @@ def test_the_same_model_is_the_same_bytes(files: dict[str, bytes]) -> None:
     assert bundle_files(model()) == files
 
 
+def test_settings_that_tuning_found_come_back_with_the_forest_they_made() -> None:
+    tuned = Tuned(settings={"num_leaves": 9, "learning_rate": 0.08, "extra_trees": True}, n_trials=7, is_used=True)
+    made, plain = model(tuned=tuned), model()
+    assert made.learned is not None
+    assert plain.learned is not None
+    assert made.learned.blend.forests["tuned"] != plain.learned.blend.forests["small"]
+    assert model_from_files(bundle_files(made)) == sealed(made)
+
+
 def test_no_cell_of_a_lead_is_in_the_bundle(files: dict[str, bytes]) -> None:
     assert not [name for name, content in files.items() if b"rare" in content]
 
@@ -167,6 +177,13 @@ def test_no_cell_of_a_lead_is_in_the_bundle(files: dict[str, bytes]) -> None:
         pytest.param("blend.json", lambda b: {**b, "depth": 3}, id="a setting more"),
         pytest.param("blend.json", lambda b: {**b, "shares": {"small": "half"}}, id="a share in words"),
         pytest.param("blend.json", lambda b: {**b, "shares": {"oracle": 1.0}}, id="a learner there is none of"),
+        pytest.param(
+            "blend.json", lambda b: {**b, "shares": {"tuned": 0.3, "linear": 0.7}}, id="tuned without settings"
+        ),
+        pytest.param(
+            "blend.json", lambda b: {**b, "tuned": {"settings": {"num_leaves": "9"}, "n_trials": 3}}, id="words"
+        ),
+        pytest.param("blend.json", lambda b: {**b, "tuned": None}, id="tuned into nothing"),
         pytest.param("calibrator.json", lambda c: {"slope": c["slope"]}, id="half a calibrator"),
         pytest.param("thresholds.json", lambda t: {**t, "sql_promise": 1}, id="a promise that is a number"),
         pytest.param("reasons.json", lambda _: {}, id="no reasons"),

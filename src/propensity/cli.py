@@ -6,7 +6,9 @@ import argparse
 import contextlib
 import datetime as dt
 import json
+import math
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -125,6 +127,13 @@ def _add_train(commands: Any) -> None:
         help="what the registry calls the new version; auto (default): champion if there is none, else challenger",
     )
     train.add_argument("--seed", type=int, metavar="N", help="instead of learner.seed of the config")
+    train.add_argument(
+        "--tune",
+        type=float,
+        metavar="MINUTES",
+        help="also search for settings of boosted trees, so long in all (each test of the model searches anew, within "
+        "its own past); used only where surely better; needs optuna: pip install 'propensity[tune]'",
+    )
     train.add_argument(
         "--strict", action="store_true", help="exit 3 when a promise cannot be certified or nothing is learned"
     )
@@ -450,6 +459,7 @@ def run_train(options: argparse.Namespace) -> None:
     from propensity.storage.writing import holding
     from propensity.training import train
 
+    tune = None if options.tune is None else _allowance(options.tune)
     config = load_config(options.config)
     if options.seed is not None:
         if not 0 <= options.seed < 2**31:
@@ -465,7 +475,7 @@ def run_train(options: argparse.Namespace) -> None:
     with holding(store.folder / "mlflow.db"):
         check_registry(store)
         with _progress(quiet=options.json) as tell:
-            result = train(tables, config, progress=tell)
+            result = train(tables, config, progress=tell, tune=tune)
         version = result.model.version
         summary = training_summary(result)
         bundle = save_model(result.model, store.folder / "bundles" / version)
@@ -494,6 +504,22 @@ def run_train(options: argparse.Namespace) -> None:
             print(f"           propensity train --alias champion{hint}")
     if options.strict:
         _check_promises(result)
+
+
+def _allowance(minutes: float) -> Callable[[float], Callable[[int], bool]]:
+    """Give what parts the minutes among trainings, and says in each whether there is time for another trial."""
+    from propensity.learners import check_tuner
+
+    if not 0 < minutes < math.inf:
+        msg = f"--tune must be a number of minutes above 0, such as 10, got {minutes:g}."
+        raise InputError(msg)
+    check_tuner()
+
+    def begin(share: float) -> Callable[[int], bool]:
+        end = time.monotonic() + 60 * minutes * share
+        return lambda _n_trials: time.monotonic() < end
+
+    return begin
 
 
 def run_score(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import lightgbm as lgb
@@ -19,7 +19,18 @@ from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
 from propensity.explanations import Reference
 from propensity.features.plan import FeaturePlan
-from propensity.learners import KINDS, LINEAR, Blend, Forest, LinearModel, Recipe, Shifts, Stability, check_forest_text
+from propensity.learners import (
+    KINDS,
+    LINEAR,
+    TUNED,
+    Blend,
+    Forest,
+    LinearModel,
+    Recipe,
+    Shifts,
+    Stability,
+    check_forest_text,
+)
 from propensity.rules import Rules
 from propensity.schema import Schema
 
@@ -157,7 +168,7 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
         blend = learned.blend
         parts |= {
             "encoder.json": learned.encoder.to_dict(),
-            "blend.json": asdict(blend.recipe),
+            "blend.json": blend.recipe.to_dict(),
             "calibrator.json": learned.calibrator.to_dict(),
             "thresholds.json": learned.bands.to_dict(),
             "reasons.json": reference.to_dict(),
@@ -259,10 +270,30 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
     if encoder.names != schema.names or len(encoder.codes) != len(encoder.names):
         msg = "encoder and schema name other columns"
         raise ValueError(msg)
-    recipe = Recipe(**_from_json(files["blend.json"]))
+    blend = _blend(files, encoder)
+    stability = None
+    if "stability.json" in files:
+        stability = Stability.from_dict(_from_json(files["stability.json"]))
+        if blend.linear is None or not stability.fits(blend.linear):
+            msg = "the stability is of another linear model"
+            raise ValueError(msg)
+    return Learned(
+        encoder=encoder,
+        blend=blend,
+        calibrator=Calibrator.from_dict(_from_json(files["calibrator.json"])),
+        bands=Bands.from_dict(_from_json(files["thresholds.json"])),
+        stability=stability,
+    )
+
+
+def _blend(files: Mapping[str, bytes], encoder: Encoder) -> Blend:
+    recipe = Recipe.from_dict(_from_json(files["blend.json"]))
     names = [name for name, _ in recipe.weights()]
-    if not {*names} <= {LINEAR, *KINDS} or not all(share <= 1 for _, share in recipe.named()):
+    if not {*names} <= {LINEAR, TUNED, *KINDS} or not all(share <= 1 for _, share in recipe.named()):
         msg = "the blend names learners or shares that there are none of"
+        raise ValueError(msg)
+    if TUNED in names and recipe.tuned is None:
+        msg = "the blend names a tuned forest and no settings of it"
         raise ValueError(msg)
     forests: dict[str, Forest] = {}
     for i, kind in enumerate(name for name in names if name != LINEAR):
@@ -281,19 +312,7 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         if not shifts.fits(encoder):
             msg = "the shifts are of other columns"
             raise ValueError(msg)
-    stability = None
-    if "stability.json" in files:
-        stability = Stability.from_dict(_from_json(files["stability.json"]))
-        if linear is None or not stability.fits(linear):
-            msg = "the stability is of another linear model"
-            raise ValueError(msg)
-    return Learned(
-        encoder=encoder,
-        blend=Blend(recipe=recipe, forests=forests, linear=linear, shifts=shifts),
-        calibrator=Calibrator.from_dict(_from_json(files["calibrator.json"])),
-        bands=Bands.from_dict(_from_json(files["thresholds.json"])),
-        stability=stability,
-    )
+    return Blend(recipe=recipe, forests=forests, linear=linear, shifts=shifts)
 
 
 def _forest_file(number: int) -> str:

@@ -25,6 +25,7 @@ HEAVY = {
     "pyarrow",
     "pydantic",
     "rich",
+    "optuna",
 }
 SCORING_NEEDS = {"numpy", "pandas", "lightgbm"}
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from propensity.config import Config, parse_config
 from propensity.encoding import CategoryCode
 from propensity.evaluation import HEADERS, Calibration
-from propensity.learners import CategoryTerm, Recipe, Shifts
+from propensity.learners import CategoryTerm, Recipe, Shifts, Tuned
 from propensity.metrics import Interval
 from propensity.reporting import (
     VERDICTS,
@@ -21,7 +21,7 @@ from propensity.reporting import (
     training_json,
     training_summary,
 )
-from propensity.reporting.summary import calibration_lines, curve_lines, level_lines, older_line
+from propensity.reporting.summary import calibration_lines, curve_lines, level_lines, older_line, tuned_lines
 from propensity.schema import Tables
 from propensity.synthetic import World, invent_leads
 from propensity.training import TrainingRun, train
@@ -192,6 +192,45 @@ def test_a_summary_counts_what_was_not_used(run: TrainingRun) -> None:
 )
 def test_a_summary_names_the_learner(run: TrainingRun, share: float, words: str) -> None:
     assert f"Learner    {words}" in training_summary(with_share(run, share))
+
+
+FOUND = Tuned(settings={"num_leaves": 9, "learning_rate": 0.08, "extra_trees": True}, n_trials=7, gain=0.0123)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "words"),
+    [
+        (None, None),
+        (Tuned(settings={}, n_trials=0), "no trial was made, for want of time or of rows"),
+        (Tuned(settings={}, n_trials=1), "1 trial, none better than the kinds that run anyway"),
+        (
+            FOUND,
+            "7 trials; on rows they never saw, the best changed the blend's log loss by -0.0123: not surely better",
+        ),
+        (replace(FOUND, is_used=True), "log loss by -0.0123: surely better, so it takes part"),
+    ],
+)
+def test_summary_json_and_card_say_what_tuning_found_and_what_became_of_it(
+    run: TrainingRun, tuned: Tuned | None, words: str | None
+) -> None:
+    learned, evaluation = run.model.learned, run.evaluation
+    assert learned is not None
+    recipe = replace(learned.blend.recipe, tuned=tuned)
+    of = judged(run, learned=replace(learned, blend=replace(learned.blend, recipe=recipe)))
+    summary, card = "\n".join(training_summary(of)), model_card(of.model, evaluation, run.audit)
+    told = training_json(of, STORED)["learner"]
+    if tuned is None:
+        assert "tuned" not in told
+        assert "tuned" not in summary
+        assert "Tuning" not in card
+    else:
+        assert told["tuned"] == tuned.to_dict()
+        assert words is not None
+        assert words in summary
+        assert words in card
+        assert ("all is as without tuning" in summary) is not tuned.is_used
+        assert ("num_leaves 9, learning_rate 0.08, extra_trees true" in summary) is bool(tuned.settings)
+    assert tuned_lines(None) == []
 
 
 def test_a_summary_says_when_older_leads_count_less(run: TrainingRun) -> None:

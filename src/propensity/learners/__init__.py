@@ -3,10 +3,12 @@
 from propensity.learners.blend import (
     LINEAR,
     STRENGTH,
+    TUNED,
     Blend,
     Candidate,
     Learners,
     Recipe,
+    Tuned,
     choose_recipe,
     is_sure,
     kinds_for,
@@ -17,6 +19,7 @@ from propensity.learners.linear import CategoryTerm, LinearModel, fit_linear
 from propensity.learners.recency import HALF_LIVES, choose_half_life, recency_weights
 from propensity.learners.shifts import Shifts
 from propensity.learners.stability import REACH, Stability, calibrator_moves, deal, fit_stability, scale_of
+from propensity.learners.tuning import Fold, MayGoOn, check_tuner, search_settings
 
 __all__ = [
     "HALF_LIVES",
@@ -25,17 +28,22 @@ __all__ = [
     "ON_LINEAR",
     "REACH",
     "STRENGTH",
+    "TUNED",
     "Blend",
     "Candidate",
     "CategoryTerm",
+    "Fold",
     "Forest",
     "Learners",
     "LinearModel",
+    "MayGoOn",
     "Recipe",
     "Shifts",
     "Stability",
+    "Tuned",
     "calibrator_moves",
     "check_forest_text",
+    "check_tuner",
     "choose_half_life",
     "choose_recipe",
     "deal",
@@ -47,4 +55,5 @@ __all__ = [
     "margin_loss",
     "recency_weights",
     "scale_of",
+    "search_settings",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from propensity.encoding import Encoder
 
 LINEAR = "linear"
+# A forest whose settings were searched for rather than chosen beforehand.
+TUNED = "tuned"
 TREE_COUNTS = (100, 200, 300)
 # Inverse penalty: scikit-learn's 1 learns the noise of small files.
 STRENGTH = 0.1
@@ -34,6 +36,48 @@ Candidate = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """What a search for settings of boosted trees found, and what became of it.
+
+    Parameters
+    ----------
+    settings : mapping of LightGBM's name to number or bool
+        Of the best trial; empty where none beat the kinds that are raced anyway.
+    n_trials : int
+    gain : float or None
+        Log loss of the blend without, less that with them, in nats, on rows the search never read; None where there
+        were no settings to judge.
+    is_used : bool
+        Whether that gain was sure, so that a forest of these settings takes part.
+    """
+
+    settings: Mapping[str, float]
+    n_trials: int
+    gain: float | None = None
+    is_used: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what was found as plain JSON values."""
+        return {**asdict(self), "settings": dict(self.settings)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Tuned:
+        """Restore from `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            It holds something else.
+        """
+        found = cls(**values)
+        numbers = [*found.settings.values(), found.n_trials, 0.0 if found.gain is None else found.gain]
+        if not all(isinstance(number, (int, float)) for number in numbers) or not isinstance(found.is_used, bool):
+            msg = "what tuning found is not in numbers"
+            raise ValueError(msg)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What is trained: the choices made on out-of-fold margins.
 
@@ -45,11 +89,14 @@ class Recipe:
     n_trees : mapping of kind of forest to int
     half_life : float in (0, 1] or None
         After so great a share of the rows a row counts half; None: all alike.
+    tuned : Tuned or None
+        The settings of the ``"tuned"`` kind of forest; None where none were searched for.
     """
 
     shares: Mapping[str, float]
     n_trees: Mapping[str, int]
     half_life: float | None = None
+    tuned: Tuned | None = None
 
     @property
     def forest_share(self) -> float:
@@ -79,6 +126,18 @@ class Recipe:
         """Blend the candidates' margins, as `Learners.margins` gives them, by their shares."""
         parts = [share * margins[name, self.n_trees.get(name, 0)] for name, share in self.named()]
         return np.asarray(np.sum(parts, axis=0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the recipe as plain JSON values; nothing of tuning where there was none."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "tuned"}
+        values |= {"shares": dict(self.shares), "n_trees": dict(self.n_trees)}
+        return values if self.tuned is None else {**values, "tuned": self.tuned.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Restore a recipe from `to_dict`."""
+        tuned = {"tuned": Tuned.from_dict(values["tuned"])} if "tuned" in values else {}
+        return cls(**{**values, **tuned})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,33 +221,53 @@ class Learners:
         self.encoder = encoder
         self._matrix, self._y, self._weight = matrix, y, weight
         self._max_trees, self._max_depth, self._seed = max_trees, max_depth, seed
-        self._forests: dict[str, tuple[int, Forest]] = {}
+        self._forests: dict[tuple[str, str], tuple[int, Forest]] = {}
 
     @cached_property
     def linear(self) -> LinearModel:
         """The linear model; both outcomes must be there."""
         return fit_linear(self._matrix(), self._y, encoder=self.encoder, strength=STRENGTH, weight=self._weight)
 
-    def forest(self, kind: str, n_trees: int) -> Forest:
-        """Give a forest. Trees are grown one after the other, so a larger one holds it."""
-        n_kept, kept = self._forests.get(kind, (0, None))
+    def forest(self, kind: str, n_trees: int, *, settings: Mapping[str, object] | None = None) -> Forest:
+        """Give a forest. Trees are grown one after the other, so a larger one holds it.
+
+        Parameters
+        ----------
+        kind : str
+        n_trees : int
+        settings : mapping or None
+            Of the ``"tuned"`` kind.
+        """
+        key = kind, repr(sorted((settings or {}).items()))
+        n_kept, kept = self._forests.get(key, (0, None))
         if kept is None or n_kept < n_trees:
-            matrix = self._matrix()
-            kept = fit_forest(
-                matrix,
-                self._y,
-                categorical=self.encoder.categorical,
-                n_trees=n_trees,
-                max_depth=self._max_depth,
-                seed=self._seed,
-                kind=kind,
-                weight=self._weight,
-                start=self.linear.margin(matrix) if kind == ON_LINEAR else None,
-            )
-            self._forests[kind] = n_trees, kept
+            kept = self.grow(kind, n_trees, settings=settings)
+            self._forests[key] = n_trees, kept
         return kept.first(n_trees)
 
-    def margins(self, test: np.ndarray, *, kinds: Collection[str] = RACED) -> dict[Candidate, np.ndarray]:
+    def grow(self, kind: str, n_trees: int, *, settings: Mapping[str, object] | None = None) -> Forest:
+        """Fit a forest that is not kept: one trial of many."""
+        matrix = self._matrix()
+        return fit_forest(
+            matrix,
+            self._y,
+            categorical=self.encoder.categorical,
+            n_trees=n_trees,
+            max_depth=self._max_depth,
+            seed=self._seed,
+            kind=kind,
+            settings=settings,
+            weight=self._weight,
+            start=self.linear.margin(matrix) if kind == ON_LINEAR else None,
+        )
+
+    def counts(self, n_kinds: int) -> list[int]:
+        """Give the numbers of trees that are tried where so many kinds of forest take part."""
+        return sorted({max(1, min(n, self._max_trees // n_kinds)) for n in TREE_COUNTS})
+
+    def margins(
+        self, test: np.ndarray, *, kinds: Collection[str] = RACED, settings: Mapping[str, object] | None = None
+    ) -> dict[Candidate, np.ndarray]:
         """Give every candidate's margins of test rows.
 
         Parameters
@@ -197,20 +276,22 @@ class Learners:
             From `encoder`.
         kinds : collection of str
             Of forests. See `kinds_for`.
+        settings : mapping or None
+            Of the ``"tuned"`` kind.
 
         Returns
         -------
         dict of candidate to array of float, shape (n_test,)
             With one outcome in the past, all are its log-odds after adding one half to each count.
         """
-        counts = sorted({max(1, min(n, self._max_trees // len(kinds))) for n in TREE_COUNTS})
+        counts = self.counts(len(kinds))
         if self._is_constant:
             won = self._y.sum()
             constant = np.full(len(test), np.log((won + 0.5) / (len(self._y) - won + 0.5)))
             return dict.fromkeys([(LINEAR, 0), *((kind, n) for kind in kinds for n in counts)], constant)
         margins: dict[Candidate, np.ndarray] = {(LINEAR, 0): self.linear.margin(test)}
         for kind in kinds:
-            forest = self.forest(kind, counts[-1])
+            forest = self.forest(kind, counts[-1], settings=settings if kind == TUNED else None)
             start = margins[LINEAR, 0] if kind == ON_LINEAR else 0.0
             margins |= {(kind, n): start + forest.margin(test, n_trees=n) for n in counts}
         return margins
@@ -234,9 +315,14 @@ class Learners:
     def blend(self, recipe: Recipe) -> Blend:
         """Give the blend of a recipe; learners without a share are not fitted."""
         weights = dict(recipe.weights())
+        settings = {TUNED: recipe.tuned.settings} if recipe.tuned is not None else {}
         return Blend(
             recipe=recipe,
-            forests={kind: self.forest(kind, recipe.n_trees[kind]) for kind in weights if kind != LINEAR},
+            forests={
+                kind: self.forest(kind, recipe.n_trees[kind], settings=settings.get(kind))
+                for kind in weights
+                if kind != LINEAR
+            },
             linear=self.linear if LINEAR in weights else None,
         )
 

@@ -125,6 +125,7 @@ def fit_forest(
     max_depth: int,
     seed: int,
     kind: str = "small",
+    settings: Mapping[str, object] | None = None,
     weight: np.ndarray | None = None,
     start: np.ndarray | None = None,
 ) -> Forest:
@@ -139,6 +140,8 @@ def fit_forest(
     n_trees, max_depth, seed : int
     kind : str
         Which of `KINDS`.
+    settings : mapping or None
+        In place of the kind's, as a search found them.
     weight : array of float or None, shape (n_leads,)
     start : array of float or None, shape (n_leads,)
         Margins the trees start from and correct; theirs alone do not hold it.
@@ -149,13 +152,15 @@ def fit_forest(
         The same bytes for the same input and seed at any number of threads.
     """
     names = _names(matrix.shape[1])  # real names may hold what LightGBM refuses
-    settings = {
+    own = KINDS[kind] if settings is None else settings
+    leaf_rows = int(str(own.get("min_data_in_leaf", MIN_LEAF_ROWS)))
+    params = {
         **SETTINGS,
-        **KINDS[kind],
-        "max_depth": min(max_depth, int(str(KINDS[kind].get("max_depth", max_depth)))),
+        **own,
+        "max_depth": min(max_depth, int(str(own.get("max_depth", max_depth)))),
         "seed": seed,
         "num_threads": _n_threads(matrix),
-        "min_data_in_leaf": max(1, min(MIN_LEAF_ROWS, len(y) // 20)),
+        "min_data_in_leaf": max(1, min(leaf_rows, len(y) // 20)),
         "min_data_in_bin": 1 if len(y) < 100 else 3,
     }
     data = lgb.Dataset(
@@ -165,9 +170,9 @@ def fit_forest(
         init_score=start,
         feature_name=names,
         categorical_feature=list(categorical),
-        params=settings,
+        params=params,
     )
-    return Forest(_trees(lgb.train(settings, data, num_boost_round=n_trees), n_trees))
+    return Forest(_trees(lgb.train(params, data, num_boost_round=n_trees), n_trees))
 
 
 def _trees(booster: lgb.Booster, n_trees: int) -> str:

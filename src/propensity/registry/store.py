@@ -278,7 +278,7 @@ def _move_alias(client: Any, name: str, number: str, *, alias: str, verdict: str
 
 def _params(run: TrainingRun, config: Config) -> dict[str, Any]:
     learned = run.model.learned
-    recipe = vars(learned.blend.recipe) if learned else {}
+    recipe = learned.blend.recipe.to_dict() if learned else {}
     return {
         "seed": config.learner.seed,
         "policy": config.agreement.policy,

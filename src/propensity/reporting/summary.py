@@ -7,7 +7,7 @@ from math import exp, isfinite, log
 from typing import TYPE_CHECKING, Any
 
 from propensity.evaluation import CHANCE, HEADERS, MIN_EXPECTED, MIN_EXPECTED_MONTH
-from propensity.learners import LINEAR, ON_LINEAR
+from propensity.learners import LINEAR, ON_LINEAR, Tuned
 from propensity.reporting.findings import dropped_lines, flaw_lines, leak_lines
 from propensity.schema import MQL, SQL
 
@@ -51,6 +51,7 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
             "slope": learned.calibrator.slope,
             "intercept": learned.calibrator.intercept,
             "corrected_segments": corrected_segments(learned),
+            **({"tuned": learned.blend.recipe.tuned.to_dict()} if learned.blend.recipe.tuned else {}),
         }
         if learned
         else {},
@@ -290,6 +291,7 @@ def _learner_lines(run: TrainingRun) -> list[str]:
         "",
         f"Learner    {what}",
         *aged,
+        *(f"           {line}" for line in tuned_lines(recipe.tuned)),
         f"           calibrated: {calibrator.slope:.2f} x margin {calibrator.intercept:+.2f}, from "
         f"{calibrator.n_rows:,} out-of-fold rows",
         *(f"           {line}" for line in corrected),
@@ -298,6 +300,29 @@ def _learner_lines(run: TrainingRun) -> list[str]:
 
 def _aged_in_words(half_life: float) -> str:
     return f"older leads count less: by half for each {half_life:.0%} of all that are newer; on past origins that paid"
+
+
+def tuned_lines(tuned: Tuned | None) -> list[str]:
+    """Word what tuning found and what became of it; nothing where it was not asked for."""
+    if tuned is None:
+        return []
+    if not tuned.n_trials:
+        return ["tuned: no trial was made, for want of time or of rows; all is as without tuning"]
+    trials = f"tuned: {tuned.n_trials:,} trial{'' if tuned.n_trials == 1 else 's'}"
+    if tuned.gain is None:
+        return [f"{trials}, none better than the kinds that run anyway; all is as without tuning"]
+    judged = f"{trials}; on rows they never saw, the best changed the blend's log loss by {-tuned.gain:+.4f}:"
+    verdict = "surely better, so it takes part" if tuned.is_used else "not surely better; all is as without tuning"
+    found = ", ".join(f"{name} {_setting(value)}" for name, value in tuned.settings.items())
+    return [
+        f"{judged} {verdict}",
+        f"found: {found}",
+        "time decided how many trials there were: another run may find other settings",
+    ]
+
+
+def _setting(value: float) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
 
 
 def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> list[str]:
@@ -433,6 +458,9 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
     if corrected:
         lines += ["", "## Segments", "", f"{CORRECTED[0].upper()}{CORRECTED[1:]}.", ""]
         lines += [f"- {_cell(line)}." for line in corrected]
+    if learned is not None and learned.blend.recipe.tuned is not None:
+        lines += ["", "## Tuning", ""]
+        lines += [f"- {line[0].upper()}{line[1:]}." for line in tuned_lines(learned.blend.recipe.tuned)]
     if learned is not None:
         lines += ["", "## Bands", ""]
         for band, promise, threshold in (

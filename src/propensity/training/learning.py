@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from propensity.learners import (
     STRENGTH,
     Blend,
     Learners,
+    MayGoOn,
     Stability,
     calibrator_moves,
     choose_half_life,
@@ -36,10 +37,17 @@ from propensity.training.race import Race, judged
 from propensity.training.rows import Examples, Prepared
 from propensity.training.splitting import MIN_POSITIVES, can_learn, forward_split, has_both, out_of_fold_blocks
 from propensity.training.timebound import MIN_TIME_SHARE, time_share
+from propensity.training.tuning import tune_recipe
 
 
 def learn(
-    examples: Examples, prepared: Prepared, config: Config, *, pasts: Pasts | None = None, with_ranges: bool = False
+    examples: Examples,
+    prepared: Prepared,
+    config: Config,
+    *,
+    pasts: Pasts | None = None,
+    with_ranges: bool = False,
+    tune: Callable[[], MayGoOn] | None = None,
 ) -> Learned:
     """Fit everything between read values and bands on these rows alone.
 
@@ -56,6 +64,9 @@ def learn(
         What was fitted before, on rows of the same whole; None for nothing.
     with_ranges : bool
         Measure too how far scores move from one training to the next.
+    tune : callable () -> callable (trials made) -> bool, or None
+        Search for settings of boosted trees on the blocks that choose the recipe. Called when the search begins; what
+        it gives says whether another trial may.
 
     Returns
     -------
@@ -81,6 +92,10 @@ def learn(
     chosen_on = before if ahead is None else ahead.test
     raced = parts if ahead is None else race.run([ahead], kinds=kinds)
     recipe = race.choose(raced, of_row, on=chosen_on)
+    if tune is not None:
+        recipe, parts = tune_recipe(
+            recipe, parts, race, block=of_row, on=chosen_on, chain=chain, ahead=ahead, seed=learner.seed, begin=tune
+        )
     margin = recipe.margin(parts)
     learners = pasts.learners(examples, race.schema, half_life=race.half_life)
     matrix = learners.encoder.encode(examples.read)

@@ -49,12 +49,15 @@ class Race:
             ]
         )
 
-    def run(self, chain: Sequence[Split], *, kinds: Collection[str]) -> dict[Candidate, np.ndarray]:
+    def run(
+        self, chain: Sequence[Split], *, kinds: Collection[str], settings: Mapping[str, object] | None = None
+    ) -> dict[Candidate, np.ndarray]:
         """Give the margins of each candidate, shape (n_rows,); NaN for rows the chain does not judge."""
         margins: dict[Candidate, np.ndarray] = {}
         for split in chain:
             learners = self.learners(split.past)
-            found = learners.margins(learners.encoder.encode(self.examples.read.iloc[split.test]), kinds=kinds)
+            test = learners.encoder.encode(self.examples.read.iloc[split.test])
+            found = learners.margins(test, kinds=kinds, settings=settings)
             for name, margin in found.items():
                 margins.setdefault(name, np.full(len(self.examples.y), np.nan))[split.test] = margin
         return margins

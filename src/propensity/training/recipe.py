@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from propensity.config import Config
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
 from propensity.folds import Split, boundaries, group_blocks
-from propensity.learners import margin_loss
+from propensity.learners import MayGoOn, check_tuner, margin_loss
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
 from propensity.reporting import model_card
@@ -28,6 +29,7 @@ from propensity.training.race import Race
 from propensity.training.rows import Prepared
 from propensity.training.segments import segment_columns
 from propensity.training.splitting import MIN_POSITIVES, can_learn, has_both, out_of_fold_blocks, splits
+from propensity.training.tuning import Allowance
 
 # Few honest lead files are as predictable as this; most that are hold a column written after the sale.
 DOUBTFUL_AUC = 0.95
@@ -75,7 +77,9 @@ class TrainingRun:
     curve: Curve
 
 
-def train(tables: Tables, config: Config, *, progress: Progress | None = None) -> TrainingRun:
+def train(
+    tables: Tables, config: Config, *, progress: Progress | None = None, tune: Allowance | None = None
+) -> TrainingRun:
     """Train, calibrate and judge a model: on (lead, cutoff) rows made of tables, or on a flat lead file.
 
     Parameters
@@ -83,19 +87,24 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
     tables : Tables
     config : Config
     progress : callable (what, share done) or None
+    tune : callable (share) -> callable (trials made) -> bool, or None
+        Search for settings of boosted trees in every training, each within its own rows. Given the share of the
+        searching that a training has, begins its time; what it gives says whether another trial may begin.
 
     Returns
     -------
     TrainingRun
         The same model for the same rows, config and seed at any number of threads; where rows have ids and
-        order in the file means nothing, also in any order.
+        order in the file means nothing, also in any order. With `tune` so too where it counts trials, not time.
 
     Raises
     ------
     InputError
-        The file cannot be learned from; the message says what to mend.
+        The file cannot be learned from, or what tuning needs is not installed; the message says what to mend.
     """
     tell = progress or (lambda _what, _share: None)
+    if tune is not None:
+        check_tuner()
     # One BLAS thread: sums in another order would change the last bits of a model.
     with threadpool_limits(1, user_api="blas"):
         tell("reading columns", 0.0)
@@ -105,7 +114,7 @@ def train(tables: Tables, config: Config, *, progress: Progress | None = None) -
         y = prepared.examples.y
         if not has_both(y, MIN_POSITIVES):
             return _rules_run(prepared, audit, config)
-        return _model_run(prepared, audit, config, tell)
+        return _model_run(prepared, audit, config, tell, tune)
 
 
 def older_gain(split: Split, prepared: Prepared, pasts: Pasts) -> np.ndarray:
@@ -127,12 +136,20 @@ def older_gain(split: Split, prepared: Prepared, pasts: Pasts) -> np.ndarray:
     return np.asarray(alone - both)
 
 
-def predict_split(split: Split, prepared: Prepared, config: Config, *, pasts: Pasts, is_time: bool) -> Predictions:
-    """Fit everything on a split's past and score its test rows once."""
+def predict_split(
+    split: Split,
+    prepared: Prepared,
+    config: Config,
+    *,
+    pasts: Pasts,
+    is_time: bool,
+    tune: Callable[[], MayGoOn] | None = None,
+) -> Predictions:
+    """Fit everything on a split's past, search included, and score its test rows once."""
     examples = prepared.examples
     past = examples.take(split.past)
     past = past if is_time else replace(past, order=None)
-    learned = learn(past, prepared, config, pasts=pasts)
+    learned = learn(past, prepared, config, pasts=pasts, tune=tune)
     test = examples.take(split.test)
     probability = learned.probability(test.read)
     points = fit_points_calibrator(prepared.rules, past)
@@ -150,18 +167,20 @@ def predict_split(split: Split, prepared: Prepared, config: Config, *, pasts: Pa
     )
 
 
-def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress) -> TrainingRun:
+def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress, tune: Allowance | None) -> TrainingRun:
     seed = config.learner.seed
     prepared = _with_folds(prepared, seed=seed)
     examples = prepared.examples
     chosen, is_time = splits(examples, config)
     pasts = Pasts(examples, config.learner)
     steps = len(chosen) + 1 + is_time
+    # Every training has as much time, so what is judged was searched for as long as what ships.
+    tuning, allowed = ("", None) if tune is None else ("tuning and ", partial(tune, 1 / steps))
     segments = segment_columns(examples.read, prepared.schema)
     parts = []
     for i, split in enumerate(chosen):
-        tell(f"judging on {'origin' if is_time else 'fold'} {i + 1} of {len(chosen)}", i / steps)
-        found = predict_split(split, prepared, config, pasts=pasts, is_time=is_time)
+        tell(f"{tuning}judging on {'origin' if is_time else 'fold'} {i + 1} of {len(chosen)}", i / steps)
+        found = predict_split(split, prepared, config, pasts=pasts, is_time=is_time, tune=allowed)
         parts.append(
             replace(
                 found,
@@ -172,16 +191,16 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
         )
     random = None
     if is_time:
-        tell("judging on a random split, to compare", len(chosen) / steps)
+        tell(f"{tuning}judging on a random split, to compare", len(chosen) / steps)
         blocks = group_blocks(examples.y, examples.groups, seed=seed)
         fifth = blocks.split(0, examples.groups)
         if can_learn(examples.y[fifth.past]):
             dealt = replace(prepared, examples=replace(examples, order=None, fold=blocks.of_row))
-            random = predict_split(fifth, dealt, config, pasts=pasts, is_time=False)
+            random = predict_split(fifth, dealt, config, pasts=pasts, is_time=False, tune=allowed)
     evaluation = evaluate(parts, kind="time" if is_time else "folds", random=random, seed=seed)
-    tell("training on all rows", 1 - 1 / steps)
+    tell(f"{tuning}training on all rows", 1 - 1 / steps)
     bound = time_bound(examples, prepared.schema)
-    learned = learn(examples, prepared, config, pasts=pasts, with_ranges=True)
+    learned = learn(examples, prepared, config, pasts=pasts, with_ranges=True, tune=allowed)
     # What past origins did better without is no feature of the model.
     schema = prepared.schema
     schema = replace(schema, columns=tuple(c for c in schema.columns if c.name in {*learned.encoder.names}))
@@ -202,7 +221,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress)
         reference=reference,
         points_calibrator=fit_points_calibrator(prepared.rules, examples),
         agreement=_agreement(config, learned),
-        facts=_facts(prepared, config, evaluation),
+        facts=_facts(prepared, config, evaluation) | _tuning(learned),
         plan=prepared.plan,
     )
     tell("done", 1.0)
@@ -330,6 +349,12 @@ def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) ->
         "config_digest": hashlib.sha256(source.encode()).hexdigest(),
         "max_age_days": config.registry.max_age_days,
     }
+
+
+def _tuning(learned: Learned) -> dict[str, Any]:
+    """Give what tuning found: time decided how far it came, so rows, config and seed do not tell it."""
+    tuned = learned.blend.recipe.tuned
+    return {} if tuned is None else {"tuning": tuned.to_dict()}
 
 
 def _n_leads(prepared: Prepared) -> dict[str, int]:
