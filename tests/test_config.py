@@ -52,7 +52,7 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
             "lerner: no such key. Known: agreement, availability, columns, data, evaluation, features, labels, "
             "learner, registry, rules",
         ),
-        ({"learner": {"sed": 1}}, "learner.sed: no such key. Known: max_depth, max_trees, seed"),
+        ({"learner": {"sed": 1}}, "learner.sed: no such key. Known: max_depth, max_trees, monotone, seed"),
         (
             {"agreement": {"sql": {"owner": "s", "action": "a", "who": "x"}}},
             "agreement.sql.who: no such key. Known: action, owner",
@@ -121,6 +121,14 @@ def test_what_is_agreed_on_but_not_built_is_refused_as_such(sections: dict[str, 
             "availability.Score: input should be 'static', 'event', 'mutable' or 'outcome'; got 'later'",
         ),
         ({"evaluation": {"origins": 0}}, "evaluation.origins: input should be greater than or equal to 1; got 0"),
+        (
+            {"learner": {"monotone": {"Visits": "up"}}},
+            "learner.monotone.Visits: input should be 'increasing' or 'decreasing'; got 'up'",
+        ),
+        (
+            {"learner": {"monotone": {"Visits": "increasing", "VISITS": "decreasing"}}},
+            "learner.monotone: one name is written in several ways: VISITS, Visits",
+        ),
         ({"learner": {"max_trees": 0}}, "learner.max_trees: input should be greater than or equal to 1; got 0"),
         ({"learner": {"seed": -1}}, "learner.seed: input should be greater than or equal to 0; got -1"),
         ({"agreement": {"mql_recall": 1.0}}, "agreement.mql_recall: input should be less than 1; got 1.0"),

@@ -22,6 +22,7 @@ MAX_RULE_VALUE = 1e30
 
 Availability = Literal["static", "event", "mutable", "outcome"]
 Family = Literal["fit", "behaviour"]
+Direction = Literal["increasing", "decreasing"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -249,6 +250,17 @@ class LearnerConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     max_trees: Annotated[int, Field(ge=1, le=100_000)] = 3000
     max_depth: Annotated[int, Field(ge=1, le=8)] = 8
+    monotone: Mapping[str, Direction] = {}
+
+    @field_validator("monotone")
+    @classmethod
+    def _one_direction_a_name(cls, value: Mapping[str, Direction]) -> Mapping[str, Direction]:
+        folded = [*map(_folded, value)]
+        twice = sorted(name for name in value if folded.count(_folded(name)) > 1)
+        if twice:
+            msg = f"one name is written in several ways: {', '.join(twice)}"
+            raise ValueError(msg)
+        return value
 
 
 class BandAgreement(Section):
@@ -391,6 +403,9 @@ class Config(Section):
         """Give what the config digest is taken over: neither paths nor the registry's name."""
         files = ("leads", "events", "outcomes", "cutoffs", "field_history")
         settings = self.model_dump(mode="json", exclude={"registry": True, "data": {name: {"path"} for name in files}})
+        if not self.learner.monotone:
+            # Younger than the first bundles: who does not use it has the digest they had.
+            del settings["learner"]["monotone"]
         return dict(settings)
 
     @property

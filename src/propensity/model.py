@@ -26,6 +26,7 @@ from propensity.learners import (
     Blend,
     Forest,
     LinearModel,
+    Monotone,
     Recipe,
     Shifts,
     Stability,
@@ -53,6 +54,8 @@ class Learned:
     bands : Bands
     stability : Stability or None
         What the ranges of scores come from; None in older bundles.
+    monotone : Monotone or None
+        The directions that scores were asked to be held to; None where there were none.
     """
 
     encoder: Encoder
@@ -60,6 +63,14 @@ class Learned:
     calibrator: Calibrator
     bands: Bands
     stability: Stability | None = None
+    monotone: Monotone | None = None
+
+    @property
+    def directions(self) -> tuple[int, ...]:
+        """Which way margins go with each feature (1 up, -1 down, 0 any); nothing where they may go any way."""
+        if self.monotone is None or not self.monotone.is_held:
+            return ()
+        return tuple(self.monotone.directions.get(name, 0) for name in self.encoder.names)
 
     def spread(self, matrix: np.ndarray, margin: np.ndarray) -> np.ndarray:
         """Give how far each lead's log-odds move from one training to the next; NaN where that was not measured.
@@ -180,6 +191,8 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
             parts["shifts.json"] = blend.shifts.to_dict()
         if learned.stability is not None:
             parts["stability.json"] = learned.stability.to_dict()
+        if learned.monotone is not None:
+            parts["monotone.json"] = learned.monotone.to_dict()
         texts |= {_forest_file(i): blend.forests[kind].text for i, kind in enumerate(sorted(blend.forests))}
     files = {name: _json_bytes(part) for name, part in parts.items()}
     files |= {name: text.encode() for name, text in texts.items()}
@@ -277,12 +290,16 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         if blend.linear is None or not stability.fits(blend.linear):
             msg = "the stability is of another linear model"
             raise ValueError(msg)
+    monotone = None
+    if "monotone.json" in files:
+        monotone = Monotone.from_dict(_from_json(files["monotone.json"]), names=encoder.names)
     return Learned(
         encoder=encoder,
         blend=blend,
         calibrator=Calibrator.from_dict(_from_json(files["calibrator.json"])),
         bands=Bands.from_dict(_from_json(files["thresholds.json"])),
         stability=stability,
+        monotone=monotone,
     )
 
 

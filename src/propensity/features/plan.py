@@ -121,6 +121,24 @@ class FeaturePlan:
             *(f"{slot} value {days}d" for days in self.windows_days if has_value),
         )
 
+    def slot_directions(self, slot: str, *, has_value: bool) -> dict[str, int]:
+        """Say which features of one slot go up with one more event (1), and which down (-1): the days since the last.
+
+        The trend is neither: it holds one window against the one before.
+
+        Examples
+        --------
+        >>> found = FeaturePlan(windows_days=(7,)).slot_directions("demo", has_value=False)
+        >>> [name for name, way in found.items() if way == 1]
+        ['demo count 7d', 'demo rate', 'demo active days 7d', 'demo intensity']
+        >>> [name for name, way in found.items() if way == -1]
+        ['demo days since']
+        """
+        ways = dict.fromkeys(self.slot_names(slot, has_value=has_value), 1)
+        ways[f"{slot} days since"] = -1
+        del ways[f"{slot} trend {self.trend_days}d"]
+        return ways
+
     @property
     def behaviour_names(self) -> tuple[str, ...]:
         """Names of all features made of events."""

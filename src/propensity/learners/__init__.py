@@ -10,18 +10,21 @@ from propensity.learners.blend import (
     Recipe,
     Tuned,
     choose_recipe,
+    gain_error,
     is_sure,
     kinds_for,
     margin_loss,
 )
 from propensity.learners.forest import KINDS, ON_LINEAR, Forest, check_forest_text, fit_forest
 from propensity.learners.linear import CategoryTerm, LinearModel, fit_linear
+from propensity.learners.monotone import DIRECTIONS, Monotone, weigh_constraints
 from propensity.learners.recency import HALF_LIVES, choose_half_life, recency_weights
 from propensity.learners.shifts import Shifts
 from propensity.learners.stability import REACH, Stability, calibrator_moves, deal, fit_stability, scale_of
 from propensity.learners.tuning import Fold, MayGoOn, check_tuner, search_settings
 
 __all__ = [
+    "DIRECTIONS",
     "HALF_LIVES",
     "KINDS",
     "LINEAR",
@@ -37,6 +40,7 @@ __all__ = [
     "Learners",
     "LinearModel",
     "MayGoOn",
+    "Monotone",
     "Recipe",
     "Shifts",
     "Stability",
@@ -50,10 +54,12 @@ __all__ = [
     "fit_forest",
     "fit_linear",
     "fit_stability",
+    "gain_error",
     "is_sure",
     "kinds_for",
     "margin_loss",
     "recency_weights",
     "scale_of",
     "search_settings",
+    "weigh_constraints",
 ]

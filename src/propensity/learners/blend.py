@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -205,6 +205,8 @@ class Learners:
         Of all forests of a blend together.
     max_depth, seed : int
     weight : array of float or None, shape (n_past,)
+    directions : sequence of {-1, 0, 1}, shape (n_features,) or (0,)
+        Which numbers every margin must rise with (1) or fall with (-1). As shares are not negative, so does a blend.
     """
 
     def __init__(
@@ -217,16 +219,25 @@ class Learners:
         max_depth: int,
         seed: int,
         weight: np.ndarray | None = None,
+        directions: Sequence[int] = (),
     ) -> None:
         self.encoder = encoder
         self._matrix, self._y, self._weight = matrix, y, weight
         self._max_trees, self._max_depth, self._seed = max_trees, max_depth, seed
+        self._directions = directions
         self._forests: dict[tuple[str, str], tuple[int, Forest]] = {}
 
     @cached_property
     def linear(self) -> LinearModel:
         """The linear model; both outcomes must be there."""
-        return fit_linear(self._matrix(), self._y, encoder=self.encoder, strength=STRENGTH, weight=self._weight)
+        return fit_linear(
+            self._matrix(),
+            self._y,
+            encoder=self.encoder,
+            strength=STRENGTH,
+            weight=self._weight,
+            directions=self._directions,
+        )
 
     def forest(self, kind: str, n_trees: int, *, settings: Mapping[str, object] | None = None) -> Forest:
         """Give a forest. Trees are grown one after the other, so a larger one holds it.
@@ -259,6 +270,7 @@ class Learners:
             settings=settings,
             weight=self._weight,
             start=self.linear.margin(matrix) if kind == ON_LINEAR else None,
+            directions=self._directions,
         )
 
     def counts(self, n_kinds: int) -> list[int]:
@@ -403,8 +415,19 @@ def is_sure(gain: np.ndarray, block: np.ndarray) -> bool:
 
     A gain in one month and a loss in the next is no gain, however many rows there are.
     """
+    return bool(gain.mean() > gain_error(gain, block))
+
+
+def gain_error(gain: np.ndarray, block: np.ndarray) -> float:
+    """Give the standard error of a mean gain: the larger of that over rows and that over blocks.
+
+    Examples
+    --------
+    >>> gain_error(np.array([2.0, 2.0, 0.0, 0.0]), np.array([0, 0, 1, 1]))
+    1.0
+    """
     error = gain.std() / np.sqrt(len(gain))
     by_block = np.array([gain[block == b].mean() for b in np.unique(block)])
     if len(by_block) > 1:
         error = max(error, by_block.std(ddof=1) / np.sqrt(len(by_block)))
-    return bool(gain.mean() > error)
+    return float(error)

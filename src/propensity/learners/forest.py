@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,6 +38,9 @@ KINDS: Mapping[str, Mapping[str, object]] = {
     # The same, started from the linear model's margins: trees only learn what a line cannot say.
     ON_LINEAR: EXTRA,
 }
+# LightGBM's other two methods, "intermediate" and "advanced", let trees through that break the constraint (measured in
+# docs/adr/0016; LightGBM issues 5358 and 6155). This one parts at every split what either side may say.
+MONOTONE_METHOD = "basic"
 MIN_LEAF_ROWS = 40
 # Exact contributions cost the square of the depth in time and memory.
 MAX_DEPTH = 8
@@ -128,6 +131,7 @@ def fit_forest(
     settings: Mapping[str, object] | None = None,
     weight: np.ndarray | None = None,
     start: np.ndarray | None = None,
+    directions: Sequence[int] = (),
 ) -> Forest:
     """Train a forest.
 
@@ -145,6 +149,8 @@ def fit_forest(
     weight : array of float or None, shape (n_leads,)
     start : array of float or None, shape (n_leads,)
         Margins the trees start from and correct; theirs alone do not hold it.
+    directions : sequence of {-1, 0, 1}, shape (n_features,) or (0,)
+        Which numbers the margin must rise with (1) or fall with (-1); 0 for categories. See `monotone`.
 
     Returns
     -------
@@ -163,6 +169,8 @@ def fit_forest(
         "min_data_in_leaf": max(1, min(leaf_rows, len(y) // 20)),
         "min_data_in_bin": 1 if len(y) < 100 else 3,
     }
+    if any(directions):
+        params |= {"monotone_constraints": [*directions], "monotone_constraints_method": MONOTONE_METHOD}
     data = lgb.Dataset(
         matrix,
         y,
@@ -217,6 +225,9 @@ def check_forest_text(text: str, *, n_features: int) -> None:
         _require(len(infos) == n_features and all(infos), "feature ranges are missing")
         _require(header["objective"] == "binary sigmoid:1", "its objective is not binary")
         _ints(header["label_index"], 1)
+        if "monotone_constraints" in header:
+            ways = _ints(header["monotone_constraints"], n_features)
+            _require({*ways} <= {-1, 0, 1}, "a constraint has no direction")
         _require(len(header["tree_sizes"].split(" ")) == len(blocks), "trees are missing")
         for number, (block, size) in enumerate(zip(blocks, _ints(header["tree_sizes"], len(blocks)), strict=True)):
             _require(len(f"Tree={block}") == size, f"tree {number} has another size")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -111,9 +111,18 @@ class LinearModel:
 
 
 def fit_linear(
-    matrix: np.ndarray, y: np.ndarray, *, encoder: Encoder, strength: float, weight: np.ndarray | None = None
+    matrix: np.ndarray,
+    y: np.ndarray,
+    *,
+    encoder: Encoder,
+    strength: float,
+    weight: np.ndarray | None = None,
+    directions: Sequence[int] = (),
 ) -> LinearModel:
     """Fit a ridge-penalised logistic regression: standardised numbers, a dummy a code, a dummy for missing.
+
+    Slopes against their direction are set to zero, all at once, and the rest is fitted again, until none is left. The
+    value for missing stays free.
 
     Parameters
     ----------
@@ -125,6 +134,8 @@ def fit_linear(
     strength : float
         Inverse of the penalty, scikit-learn's ``C``.
     weight : array of float or None, shape (n_leads,)
+    directions : sequence of {-1, 0, 1}, shape (n_features,) or (0,)
+        Which numbers the margin must not fall with (1) or not rise with (-1). See `monotone`.
 
     Returns
     -------
@@ -135,12 +146,14 @@ def fit_linear(
 
     columns: list[np.ndarray] = []
     scales: list[tuple[float, float]] = []
+    ways: list[int] = []  # one a column of the design
     for i, code in enumerate(encoder.codes):
         column = matrix[:, i]
         gone = np.isnan(column)
         if isinstance(code, CategoryCode):
             columns += [(column == k).astype(float) for k in range(code.n_codes)]
             scales.append((0.0, 1.0))
+            ways += [0] * code.n_codes
         else:
             clipped = np.clip(column[~gone], code.low, code.high)
             center = float(clipped.mean()) if len(clipped) else 0.0
@@ -149,11 +162,22 @@ def fit_linear(
             scaled[~gone] = (clipped - center) / scale
             columns.append(scaled)
             scales.append((center, scale))
+            ways.append(directions[i] if directions else 0)
         columns.append(gone.astype(float))
+        ways.append(0)
     design = np.column_stack(columns)
     solver = "newton-cholesky" if design.shape[1] <= MAX_NEWTON_WIDTH else "lbfgs"
-    fitted = LogisticRegression(C=strength, solver=solver, max_iter=2000).fit(design, y, sample_weight=weight)
-    coefficients = iter(fitted.coef_[0].tolist())
+    model = LogisticRegression(C=strength, solver=solver, max_iter=2000)
+    fitted = model.fit(design, y, sample_weight=weight)
+    slopes, kept = fitted.coef_[0], np.arange(design.shape[1])
+    while (is_wrong := slopes * np.array(ways)[kept] < 0).any():
+        kept = kept[~is_wrong]
+        # In the same layout as the whole design: another would change the last bits.
+        fitted = model.fit(np.ascontiguousarray(design[:, kept]), y, sample_weight=weight)
+        slopes = fitted.coef_[0]
+    spread = np.zeros(design.shape[1])
+    spread[kept] = slopes
+    coefficients = iter(spread.tolist())
     terms: list[NumberTerm | CategoryTerm] = []
     for i, (code, (center, scale)) in enumerate(zip(encoder.codes, scales, strict=True)):
         term: NumberTerm | CategoryTerm

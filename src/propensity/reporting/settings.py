@@ -51,6 +51,8 @@ def config_text(
             "seed = 0",
             "max_trees = 3000  # keeps exact reasons cheap",
             "max_depth = 8",
+            'monotone = {}  # {Visits = "increasing"}: all else equal, more never lowers a score; or "decreasing"; for '
+            "columns of numbers and event types; left out where past leads say otherwise",
             "",
             *_agreement(project.base_rate),
             "",

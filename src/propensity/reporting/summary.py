@@ -14,6 +14,7 @@ from propensity.schema import MQL, SQL
 if TYPE_CHECKING:
     from propensity.bands import Bands
     from propensity.evaluation import Calibration, Evaluation, Measured
+    from propensity.learners import Monotone
     from propensity.metrics import Interval
     from propensity.model import Learned, PropensityModel
     from propensity.training import TrainingRun
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # Months and segments that are named; the tables hold them all.
 MAX_OFF = 5
 CORRECTED = "corrected: segments whose conversions the newest outcomes before the last held to be off beyond chance"
+# Features held to a direction that the summary names; the model card names all.
+MAX_HELD = 3
 VERDICTS = {
     "skill": "The model ranks leads better than chance on leads it never saw.",
     "no_skill": "NO SKILL: on leads it never saw, the model is not better than the base rate. The rules answer.",
@@ -52,6 +55,7 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
             "intercept": learned.calibrator.intercept,
             "corrected_segments": corrected_segments(learned),
             **({"tuned": learned.blend.recipe.tuned.to_dict()} if learned.blend.recipe.tuned else {}),
+            "monotone": learned.monotone.to_dict() if learned.monotone else None,
         }
         if learned
         else {},
@@ -292,6 +296,7 @@ def _learner_lines(run: TrainingRun) -> list[str]:
         f"Learner    {what}",
         *aged,
         *(f"           {line}" for line in tuned_lines(recipe.tuned)),
+        *([f"           {_held_in_words(learned.monotone)}"] if learned.monotone else []),
         f"           calibrated: {calibrator.slope:.2f} x margin {calibrator.intercept:+.2f}, from "
         f"{calibrator.n_rows:,} out-of-fold rows",
         *(f"           {line}" for line in corrected),
@@ -323,6 +328,25 @@ def tuned_lines(tuned: Tuned | None) -> list[str]:
 
 def _setting(value: float) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
+def _held_in_words(monotone: Monotone) -> str:
+    """Word which directions scores keep, and what that cost on past leads."""
+    ways = [
+        f"{verb} {_first_of(named)}"
+        for verb, named in (("never fall with", monotone.named(1)), ("never rise with", monotone.named(-1)))
+        if named
+    ]
+    asked = " and ".join(ways)
+    price = f"log loss {monotone.cost:+.4f} (error {monotone.error:.4f}) on past leads"
+    if monotone.is_held:
+        return f"monotone: with all else equal, scores {asked}; {price}"
+    return f"not monotone: that scores {asked} was asked for and left out; {price}"
+
+
+def _first_of(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_HELD} more" if len(names) > MAX_HELD else ""
+    return f"{', '.join(map(_shown, names[:MAX_HELD]))}{more}"
 
 
 def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> list[str]:
@@ -443,6 +467,8 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
     aside = [entry for entry in audit if entry["verdict"] in {"QUARANTINE", "UNUSED"}]
     if aside:
         lines += ["", "Not used:", "", *(f"- {_cell(str(e['column']))}: {_cell(str(e['evidence']))}" for e in aside)]
+    if learned is not None and learned.monotone is not None:
+        lines += _monotone_section(learned.monotone)
     if evaluation is not None:
         lines += ["", "## Evaluation", "", f"{HEADERS[evaluation.kind]}, then refitted on all rows.", ""]
         lines += ["| figure | value | 95 % interval |", "|---|---|---|"]
@@ -477,6 +503,20 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
                 "leads of the same past. They are no confidence interval of a lead's own chance.",
             ]
     return "\n".join([*lines, ""])
+
+
+def _monotone_section(monotone: Monotone) -> list[str]:
+    """Write which directions scores keep, or were asked to."""
+    cost = f"{monotone.cost:+.4f} (standard error {monotone.error:.4f})"
+    became = (
+        f"Held by all learners: with all else equal a score keeps to these from one known value to a higher one. Where "
+        f"a missing value stands among them is free. On past leads the log loss changed by {cost}."
+        if monotone.is_held
+        else f"Asked for and left out, so scores need not keep to these: on past leads the log loss changed by {cost}."
+    )
+    ways = {"never falls as this rises": monotone.named(1), "never rises as this does": monotone.named(-1)}
+    named = [f"- {_cell(name)}: the score {way}" for way, names in ways.items() for name in names]
+    return ["", "## Monotone constraints", "", became, "", *named]
 
 
 def _cell(text: str) -> str:

@@ -16,8 +16,10 @@ from propensity.learners import (
     HALF_LIVES,
     STRENGTH,
     Blend,
+    Candidate,
     Learners,
     MayGoOn,
+    Recipe,
     Stability,
     calibrator_moves,
     choose_half_life,
@@ -27,6 +29,7 @@ from propensity.learners import (
     kinds_for,
     margin_loss,
     scale_of,
+    weigh_constraints,
 )
 from propensity.model import Learned
 from propensity.rules import Rules
@@ -53,7 +56,8 @@ def learn(
 
     Out-of-fold margins of all blocks but the last choose the recipe, correct segments and propose the thresholds, those
     of the last certify them, so no row judges itself; all of them fit the calibrator that ships, and the recipe is
-    trained on all rows.
+    trained on all rows. Scores are held to the directions asked for, unless the blocks that choose the recipe say that
+    it costs.
 
     Parameters
     ----------
@@ -80,7 +84,6 @@ def learn(
     if blocks.is_time and len(chain) > 1:
         race = _lasting(race, chain[:-1])
     kinds = kinds_for(float((examples.weights * y).sum()))
-    parts = race.run(chain, kinds=kinds)
     is_judged = np.zeros(len(y), dtype=bool)
     is_judged[judged(chain)[0]] = True
     of_row, last = blocks.of_row, blocks.n_blocks - 1
@@ -90,14 +93,29 @@ def learn(
     # taught by those before it, is what tells whether boosted trees last.
     ahead = None if blocks.is_time else forward_split(examples)
     chosen_on = before if ahead is None else ahead.test
-    raced = parts if ahead is None else race.run([ahead], kinds=kinds)
-    recipe = race.choose(raced, of_row, on=chosen_on)
+
+    def outcome(race: Race) -> tuple[Race, Recipe, dict[Candidate, np.ndarray], np.ndarray]:
+        """Give the recipe with what it was chosen from, and its margins of the rows that chose it."""
+        parts = race.run(chain, kinds=kinds)
+        raced = parts if ahead is None else race.run([ahead], kinds=kinds)
+        recipe = race.choose(raced, of_row, on=chosen_on)
+        return race, recipe, parts, recipe.margin(raced)[chosen_on]
+
+    race, recipe, parts, free = outcome(race)
+    monotone = None
+    asked = {name: prepared.directions[name] for name in race.schema.names if name in prepared.directions}
+    if asked:
+        held = outcome(replace(race, directions=asked))
+        monotone = weigh_constraints(
+            held[-1], free, y[chosen_on], directions=asked, block=of_row[chosen_on], weight=weight[chosen_on]
+        )
+        race, recipe, parts, _ = held if monotone.is_held else (race, recipe, parts, free)
     if tune is not None:
         recipe, parts = tune_recipe(
             recipe, parts, race, block=of_row, on=chosen_on, chain=chain, ahead=ahead, seed=learner.seed, begin=tune
         )
     margin = recipe.margin(parts)
-    learners = pasts.learners(examples, race.schema, half_life=race.half_life)
+    learners = race.learners(np.arange(len(y)))
     matrix = learners.encoder.encode(examples.read)
     # Where older rows count less, models have followed what moved by themselves: a shift would answer for it twice.
     shifts = (
@@ -137,7 +155,7 @@ def learn(
     # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
     bands = bands.moved(proposed[is_judged], shipped[is_judged])
     blend = replace(learners.blend(recipe), shifts=shifts)
-    learned = Learned(encoder=learners.encoder, blend=blend, calibrator=calibrator, bands=bands)
+    learned = Learned(encoder=learners.encoder, blend=blend, calibrator=calibrator, bands=bands, monotone=monotone)
     if not with_ranges:
         return learned
 
@@ -221,6 +239,7 @@ def _scale(
             max_depth=learner.max_depth,
             seed=learner.seed,
             weight=None if weight is None else weight[rows],
+            directions=learned.directions,
         )
         return learners.blend(learned.blend.recipe)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from propensity.training.rows import Examples
 class Pasts:
     """The learners of every past that was asked for.
 
-    A past is known by which rows of the whole it holds, the columns they are read in and how fast they lose weight: the
-    same three give the same learners, so what was fitted for one origin serves the blocks of later ones.
+    A past is known by which rows of the whole it holds, the columns they are read in, how fast they lose weight and the
+    directions margins are held to: the same four give the same learners, so what was fitted for one origin serves the
+    blocks of later ones.
 
     Parameters
     ----------
@@ -29,9 +31,16 @@ class Pasts:
     def __init__(self, whole: Examples, config: LearnerConfig) -> None:
         self._read, self._config = whole.read, config
         self._encoders: dict[tuple[bytes, tuple[str, ...]], Encoder] = {}
-        self._learners: dict[tuple[bytes, tuple[str, ...], float | None], Learners] = {}
+        self._learners: dict[tuple[bytes, tuple[str, ...], float | None, tuple[int, ...]], Learners] = {}
 
-    def learners(self, past: Examples, schema: Schema, *, half_life: float | None) -> Learners:
+    def learners(
+        self,
+        past: Examples,
+        schema: Schema,
+        *,
+        half_life: float | None,
+        directions: Mapping[str, int] | None = None,
+    ) -> Learners:
         """Give the learners of a past; none is fitted before it is asked for.
 
         Parameters
@@ -41,6 +50,8 @@ class Pasts:
         schema : Schema
         half_life : float in (0, 1] or None
             Of the rows' weights; without order all count alike.
+        directions : mapping of feature to {-1, 1} or None
+            Which way every margin must go with it.
 
         Returns
         -------
@@ -52,7 +63,8 @@ class Pasts:
         if (rows, schema.names) not in self._encoders:
             self._encoders[rows, schema.names] = fit_encoder(past.read, schema)
         encoder = self._encoders[rows, schema.names]
-        key = (rows, schema.names, half_life)
+        ways = tuple(directions.get(name, 0) for name in schema.names) if directions else ()
+        key = (rows, schema.names, half_life, ways)
         if key not in self._learners:
             self._learners[key] = Learners(
                 lambda: encoder.encode(self._read.iloc[place]),
@@ -62,6 +74,7 @@ class Pasts:
                 max_depth=self._config.max_depth,
                 seed=self._config.seed,
                 weight=aged(past, half_life),
+                directions=ways,
             )
         return self._learners[key]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,16 +28,21 @@ class Race:
         What was fitted before.
     half_life : float in (0, 1] or None
         Of the rows' weights.
+    directions : mapping of feature to {-1, 1}
+        Which way every margin must go with it.
     """
 
     examples: Examples
     schema: Schema
     pasts: Pasts
     half_life: float | None = None
+    directions: Mapping[str, int] = field(default_factory=dict)
 
     def learners(self, past: np.ndarray) -> Learners:
         """Give what these rows teach."""
-        return self.pasts.learners(self.examples.take(past), self.schema, half_life=self.half_life)
+        return self.pasts.learners(
+            self.examples.take(past), self.schema, half_life=self.half_life, directions=self.directions
+        )
 
     def quick(self, chain: Sequence[Split]) -> np.ndarray:
         """Give what the cheap blend says of the rows a chain judges, in the order of `judged`."""

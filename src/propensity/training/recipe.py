@@ -24,6 +24,7 @@ from propensity.schema import NURTURE, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
 from propensity.training.curve import Curve, few_curve, learning_curve, months_for
 from propensity.training.learning import fit_points_calibrator, learn, time_bound
+from propensity.training.monotone import monotone_warnings
 from propensity.training.pasts import Pasts
 from propensity.training.race import Race
 from propensity.training.rows import Prepared
@@ -234,6 +235,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         warnings=(
             *_too_good(evaluation, contributions, schema.names),
             *_passing(bound, kept=schema.names),
+            *monotone_warnings(learned.monotone),
             *_warnings(prepared, config, learned, is_time=is_time),
         ),
         sample=learned.encoder.encode(examples.read.iloc[_spread(len(examples.y), SAMPLE_ROWS)]),

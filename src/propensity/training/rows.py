@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from propensity.schema import (
     row_hashes,
     validate,
 )
+from propensity.training.monotone import feature_directions
 
 # Every fold is a whole training of its own.
 MAX_FOLDS = 50
@@ -141,6 +142,8 @@ class Prepared:
         Sentences about the data that a person should read.
     in_time : frozenset of str
         Features made of records that were known before the cutoff: events, the history of a field.
+    directions : dict of feature to {-1, 1}
+        Which way scores were asked to go with it; not all of these must be in the schema.
     """
 
     examples: Examples
@@ -155,6 +158,7 @@ class Prepared:
     plan: FeaturePlan
     said: tuple[str, ...] = ()
     in_time: frozenset[str] = frozenset()
+    directions: Mapping[str, int] = field(default_factory=dict)
 
 
 def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
@@ -206,6 +210,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     plan = replace(reading_plan(config), has_events=False)
     leads = with_derived(leads, plan)
     schema, notes = infer_features(leads, plan, config)
+    directions, unheld = feature_directions(config.learner.monotone, schema, plan, left_out=notes)
     beside = {
         "columns.target": columns.target,
         "columns.date": columns.date,
@@ -248,7 +253,8 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
             order=None if keys is None else [*keys.iloc[canonical]],
         ),
         plan=plan,
-        said=(*said, *clocks),
+        said=(*said, *clocks, *unheld),
+        directions=directions,
     )
 
 

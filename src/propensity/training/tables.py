@@ -49,6 +49,7 @@ from propensity.schema import (
     too_long,
     validate,
 )
+from propensity.training.monotone import feature_directions
 from propensity.training.rows import (
     Examples,
     Prepared,
@@ -125,6 +126,8 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     own = None if touches is None or chosen is None else _touches_of(touches, rows, chosen)
     frame = feature_frame(read, plan, lead=rows.lead, cutoff=rows.cutoff, given=own)
     schema, notes = infer_features(frame, plan, config)
+    known = () if read.events is None else read.events.types
+    directions, unheld = feature_directions(config.learner.monotone, schema, plan, left_out=notes, types=known)
     # Bad cells are refused where a person finds them: by row of the lead file, not of what was made of it.
     there = {normalise_name(name) for name in tables.leads.columns}
     raw = tuple(column for column in schema.columns if normalise_name(column.name) in there)
@@ -170,7 +173,9 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
             *_said_of_rows(rows, conversions, config),
             *said_of_clocks(unclear, config, what="times of events, outcomes and field changes"),
             *_said_of_creation(read, plan, config),
+            *unheld,
         ),
+        directions=directions,
         in_time=_in_time(schema.names, plan, read),
     )
 
