@@ -8,13 +8,14 @@ looks counted in, so that a file of 5,000 columns of noise passes.
 
 from propensity.leakage.audit import audit_columns
 from propensity.leakage.evidence import ColumnAudit, Evidence, Price, Verdict, judge
-from propensity.leakage.tables import compare_as_of, compare_open
+from propensity.leakage.tables import age_bands, compare_as_of, compare_open
 
 __all__ = [
     "ColumnAudit",
     "Evidence",
     "Price",
     "Verdict",
+    "age_bands",
     "audit_columns",
     "compare_as_of",
     "compare_open",

@@ -12,14 +12,17 @@ from threadpoolctl import threadpool_limits
 
 from propensity.config import Config
 from propensity.errors import InputError
-from propensity.leakage import ColumnAudit, audit_columns
+from propensity.leakage import ColumnAudit, Evidence, audit_columns
 from propensity.quality import Flaw, find_flaws
 from propensity.schema import Tables, normalise_name
+from propensity.training.exported import ask_history, ask_open_leads
 from propensity.training.rows import Prepared, prepare
 from propensity.training.tables import prepare_tables
 
 # Why a feature made of events, or of a field's history, needs no evidence.
 SAFE = "made of records known before the cutoff: safe by construction"
+# Why a field that leaks as exported does not as it is used.
+FROM_HISTORY = "as it was at each cutoff, by its history: {}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +82,32 @@ def audit_prepared(prepared: Prepared, config: Config) -> tuple[Audit, Prepared]
     examples, schema = prepared.examples, prepared.schema
     # Leads without a name are grouped by their features, which is right for folds; each is a witness all the same.
     is_named = schema.id is not None or config.columns.group is not None
+    groups = examples.groups if is_named else np.arange(len(examples.y))
+    beside = {}
+    if prepared.standing is not None:
+        beside = ask_open_leads(prepared.standing, schema, passed_over=prepared.in_time)
     columns = audit_columns(
         examples.read,
         examples.y,
         schema=schema,
-        groups=examples.groups if is_named else np.arange(len(examples.y)),
+        groups=groups,
         declared=config.availability,
         from_events=prepared.in_time,
         seed=config.learner.seed,
         weight=examples.weight,
+        beside=beside,
     )
+    as_exported = {}
+    if prepared.exported is not None:
+        as_exported = ask_history(
+            prepared.exported,
+            examples.read,
+            examples.y,
+            schema=schema,
+            groups=groups,
+            weight=examples.weight,
+            seed=config.learner.seed,
+        )
     flaws = find_flaws(
         examples.leads,
         examples.read,
@@ -99,7 +118,10 @@ def audit_prepared(prepared: Prepared, config: Config) -> tuple[Audit, Prepared]
         from_events=prepared.in_time,
     )
     found = Audit(
-        entries=_entries(prepared, columns, config), flaws=flaws, dropped=prepared.dropped, said=prepared.said
+        entries=_entries(prepared, columns, as_exported, config),
+        flaws=flaws,
+        dropped=prepared.dropped,
+        said=prepared.said,
     )
     kept = tuple(
         column for column, judged in zip(schema.columns, columns, strict=True) if judged.verdict != "QUARANTINE"
@@ -116,11 +138,14 @@ def audit_prepared(prepared: Prepared, config: Config) -> tuple[Audit, Prepared]
     return found, replace(prepared, schema=schema, examples=replace(examples, read=examples.read[[*schema.names]]))
 
 
-def _entries(prepared: Prepared, judged: tuple[ColumnAudit, ...], config: Config) -> tuple[Mapping[str, Any], ...]:
+def _entries(
+    prepared: Prepared, judged: tuple[ColumnAudit, ...], as_exported: Mapping[str, Evidence], config: Config
+) -> tuple[Mapping[str, Any], ...]:
     """Say for each column of the leads what became of it."""
     columns = config.columns
     kept = {normalise_name(column.name): column.family for column in prepared.schema.columns}
     found = {normalise_name(column.column): column for column in judged}
+    exported = {normalise_name(name): evidence.sentence for name, evidence in as_exported.items()}
     fit = {normalise_name(name) for name in columns.fit}
     notes = {
         normalise_name(name): ("fit" if normalise_name(name) in fit else "behaviour", note)
@@ -143,6 +168,7 @@ def _entries(prepared: Prepared, judged: tuple[ColumnAudit, ...], config: Config
         if name in kept:
             told = found[name]
             said = [*(e.sentence for e in told.evidence), *([notes[name][1]] if name in notes else [])]
+            said += [FROM_HISTORY.format(exported[name])] if name in exported else []
             if not said and column in prepared.in_time:
                 said = [SAFE]
             role, verdict, evidence = kept[name], told.verdict, "; ".join(said)

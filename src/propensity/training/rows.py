@@ -11,6 +11,7 @@ import pandas as pd
 
 from propensity.asof import (
     DAY,
+    NEVER,
     microseconds,
     parse_stamps,
     read_stamps,
@@ -39,6 +40,7 @@ from propensity.schema import (
     row_hashes,
     validate,
 )
+from propensity.training.exported import Exported, Standing, standing_of
 from propensity.training.monotone import feature_directions
 
 # Every fold is a whole training of its own.
@@ -144,6 +146,10 @@ class Prepared:
         Features made of records that were known before the cutoff: events, the history of a field.
     directions : dict of feature to {-1, 1}
         Which way scores were asked to go with it; not all of these must be in the schema.
+    standing : Standing or None
+        How leads stood at the export, where enough of them are open.
+    exported : Exported or None
+        Fields that have a history, as the lead table has them.
     """
 
     examples: Examples
@@ -159,6 +165,8 @@ class Prepared:
     said: tuple[str, ...] = ()
     in_time: frozenset[str] = frozenset()
     directions: Mapping[str, int] = field(default_factory=dict)
+    standing: Standing | None = None
+    exported: Exported | None = None
 
 
 def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
@@ -170,11 +178,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         All that is wrong with columns or rows.
     """
     columns, words = config.columns, config.data.missing
-    for name in config.availability:
-        find_column(leads, name, key="availability")
-    for name in words:
-        if name != "*":
-            find_column(leads, name, key="data.missing")
+    _check_named(leads, config)
     if columns.target is None:
         msg = "columns.target must name the column that says who converted. Run: propensity init LEADS --target COLUMN"
         raise InputError(msg)
@@ -189,8 +193,8 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         name=str(target_column),
     )
     dropped = {"target_missing": int(np.isnan(target.y).sum())}
-    leads = leads[~np.isnan(target.y)].reset_index(drop=True)
-    y = target.y[~np.isnan(target.y)]
+    given, row = leads, np.flatnonzero(~np.isnan(target.y))
+    leads, y = leads.iloc[row].reset_index(drop=True), target.y[row]
     stamps, clocks = None, _NOTHING
     if columns.date:
         where = {"timezone": config.data.timezone, "missing": words}
@@ -198,13 +202,15 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         stamps, clocks = read.at, said_of_clocks(read.in_clock_change, config, what="dates of leads")
         known = stamps.notna().to_numpy()
         dropped["date_missing"] = int((~known).sum())
-        leads, y, stamps = leads[known].reset_index(drop=True), y[known], stamps[known].reset_index(drop=True)
+        leads, stamps = leads[known].reset_index(drop=True), stamps[known].reset_index(drop=True)
+        y, row = y[known], row[known]
         if len(leads) == 0:
             msg = f"Column {columns.date!r} (columns.date) is empty in every row. Name another, or take the line out."
             raise InputError(msg)
     came = stamps
     is_old, said = _old_enough(y, stamps, config)
     dropped["immature"] = int((~is_old).sum())
+    standing = _undecided(given, target.y, config) or _unripe(given, row, y, stamps, is_old)
     leads, y = leads[is_old].reset_index(drop=True), y[is_old]
     stamps = None if stamps is None else stamps[is_old].reset_index(drop=True)
     plan = replace(reading_plan(config), has_events=False)
@@ -255,7 +261,44 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         plan=plan,
         said=(*said, *clocks, *unheld),
         directions=directions,
+        standing=standing,
     )
+
+
+def _check_named(leads: pd.DataFrame, config: Config) -> None:
+    """Refuse settings of columns that are not there."""
+    for name in config.availability:
+        find_column(leads, name, key="availability")
+    for name in config.data.missing:
+        if name != "*":
+            find_column(leads, name, key="data.missing")
+
+
+def _unripe(
+    leads: pd.DataFrame, row: np.ndarray, y: np.ndarray, stamps: pd.Series | None, is_old: np.ndarray
+) -> Standing | None:
+    """Give how leads stood where none is undecided: those too young to teach are open, but for those that converted."""
+    born = None if stamps is None else microseconds(stamps)
+    return standing_of(leads, row, y, born, is_open=~is_old & (y == 0))
+
+
+def _undecided(leads: pd.DataFrame, y: np.ndarray, config: Config) -> Standing | None:
+    """Give how leads stood where the target of those nobody has decided on is empty; None where there are too few."""
+    columns, row, born = config.columns, np.arange(len(y)), None
+    is_open = np.isnan(y)
+    if standing_of(leads, row, y, born, is_open=is_open) is None:
+        return None
+    if columns.date:
+        where = {"timezone": config.data.timezone, "missing": config.data.missing}
+        try:
+            born = microseconds(read_stamps(leads, columns.date, key="columns.date", **where).at)  # type: ignore[arg-type]
+        except InputError:  # of rows that teach nothing: dates of those that do were read
+            return None
+        row = np.flatnonzero(born < NEVER)
+        born = born[row]
+    elif columns.ordered:
+        born = row
+    return standing_of(leads, row, y[row], born, is_open=is_open[row])
 
 
 def _old_enough(y: np.ndarray, stamps: pd.Series | None, config: Config) -> tuple[np.ndarray, tuple[str, ...]]:

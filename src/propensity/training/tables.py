@@ -20,7 +20,7 @@ from propensity.asof import (
     read_stamps,
     to_stamps,
 )
-from propensity.config import Config
+from propensity.config import Config, LabelsConfig
 from propensity.errors import InputError
 from propensity.features import (
     CUTOFF,
@@ -49,6 +49,7 @@ from propensity.schema import (
     too_long,
     validate,
 )
+from propensity.training.exported import Standing, exported_fields, standing_of
 from propensity.training.monotone import feature_directions
 from propensity.training.rows import (
     Examples,
@@ -119,7 +120,9 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     conversions = conversions_of(read.leads, pd.Index(read.names), plan, config, outcomes=tables.outcomes)
     chosen = _chosen(tables.cutoffs if touches is None else touches, read, config)
     extracted_at = _extracted_at(read, conversions, config)
-    rows = _labelled_rows(read, conversions, config, chosen=chosen, extracted_at=extracted_at)
+    keys = account_of(read.leads, config) if columns.outcome.group else np.arange(len(read.names))
+    closed = _closed_at(read, config)
+    rows = _labelled_rows(read, conversions, config, keys=keys, closed=closed, chosen=chosen, extracted_at=extracted_at)
     if read.events is not None:
         families = {name: [*types] for name, types in config.features.families.items()}
         plan = choose_types(plan, read.events, before=int(rows.cutoff.max()), families=families)
@@ -155,6 +158,21 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     counts = {**read.notes, **conversions.notes, **(chosen.notes if chosen else {}), **rows.dropped}
     # Times read by a rule are used: they are told, not counted among what is not.
     unclear = sum(counts.pop(name, 0) for name in IN_CLOCK_CHANGE)
+    exported = None
+    if read.history is not None:
+        exported = exported_fields(
+            read.leads if own is None else own,
+            read.history,
+            plan,
+            row=rows.lead[canonical] if own is None else canonical,
+            lead=rows.lead[canonical],
+            y=examples.y,
+            converted_at=conversions.following(keys[rows.lead], rows.cutoff)[canonical],
+        )
+    standing = None
+    if own is None:  # a touch has values of its own, which are not the lead's at the export
+        won_at = conversions.first(int(keys.max()) + 1)[keys]
+        standing = _standing(read, won_at, closed, labels, extracted_at=extracted_at)
     return Prepared(
         examples=examples,
         schema=schema,
@@ -177,6 +195,8 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         ),
         directions=directions,
         in_time=_in_time(schema.names, plan, read),
+        standing=standing,
+        exported=exported,
     )
 
 
@@ -288,6 +308,8 @@ def _labelled_rows(
     conversions: Conversions,
     config: Config,
     *,
+    keys: np.ndarray,
+    closed: np.ndarray | None,
     chosen: Chosen | None,
     extracted_at: int,
 ) -> LabelledRows:
@@ -298,25 +320,19 @@ def _labelled_rows(
     InputError
         There are none, or none of them converted.
     """
-    columns = config.columns
     if chosen is None and (read.created_at == NEVER).all():
         msg = (
             "No lead says when it was created, and is looked at from then on. Name the column that does "
             "(columns.date), or give cutoffs of your own (data.cutoffs)."
         )
         raise InputError(msg)
-    closed = None
-    if columns.closed_lost_at:
-        where = {"timezone": config.data.timezone, "missing": config.data.missing}
-        key = "columns.closed_lost_at"
-        closed = microseconds(read_stamps(read.leads, columns.closed_lost_at, key=key, date_is_start=True, **where).at)  # type: ignore[arg-type]
     rows = make_examples(
         read.created_at,
         conversions,
         config.labels,
         extracted_at=extracted_at,
         names=read.names,
-        keys=account_of(read.leads, config) if columns.outcome.group else None,
+        keys=keys,
         closed_lost_at=closed,
         chosen=None if chosen is None else (chosen.lead, chosen.cutoff),
         seed=config.learner.seed,
@@ -337,6 +353,39 @@ def _labelled_rows(
         )
         raise InputError(msg)
     return rows
+
+
+def _closed_at(read: LeadTables, config: Config) -> np.ndarray | None:
+    """Give when each lead was closed as lost; None where no column says so."""
+    name, key = config.columns.closed_lost_at, "columns.closed_lost_at"
+    if not name:
+        return None
+    where = {"timezone": config.data.timezone, "missing": config.data.missing}
+    return microseconds(read_stamps(read.leads, name, key=key, date_is_start=True, **where).at)  # type: ignore[arg-type]
+
+
+def _standing(
+    read: LeadTables,
+    converted_at: np.ndarray,
+    closed: np.ndarray | None,
+    labels: LabelsConfig,
+    *,
+    extracted_at: int,
+) -> Standing | None:
+    """Give how leads stood at the export; None where leads convert again, or too few are open.
+
+    Where the lead table says who was closed as lost, all others that have not converted are open. Else those are whose
+    label has not matured: an older one may be closed or not, and stands for the leads that did not convert.
+    """
+    if labels.repeat:
+        return None
+    born, is_won = read.created_at, converted_at < NEVER
+    # Who converted before it came in was a customer all along.
+    row = np.flatnonzero((born <= extracted_at) & (converted_at >= born))
+    wait = (labels.horizon_days + labels.ingest_lag_days) * DAY
+    is_done = born <= extracted_at - wait if closed is None else closed < NEVER
+    is_open = ~is_won & ~is_done
+    return standing_of(read.leads, row, is_won[row].astype(float), born[row], is_open=is_open[row])
 
 
 def _one_a_lead(leads: pd.DataFrame, plan: FeaturePlan, config: Config) -> pd.DataFrame:
