@@ -92,6 +92,10 @@ def test_only_the_newest_blocks_before_it_are_held_against_their_outcomes() -> N
     assert "ads" in found({"ads": -0.9}, from_block=2)[1]["Channel"]
 
 
+def test_what_one_block_alone_shows_is_of_its_time() -> None:
+    assert found({"ads": -1.5}, from_block=3) == (None, {})
+
+
 def test_a_value_not_kept_by_name_is_not_corrected() -> None:
     shifts, segments = found({"ads": -0.9}, kept=("fair", "web"))
     assert not {"ads", "other"} & {*segments.get("Channel", {})}

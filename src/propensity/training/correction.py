@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,8 @@ N_RECENT = 2
 # A shift is found on calibrated log-odds and divided by the slope to act on margins. Arbitrary, and far from the slopes
 # of models that rank: where margins hardly do, there is nothing to correct.
 MIN_SLOPE = 0.25
+# How seldom chance alone would have each block say so.
+MAX_CHANCE = 0.05
 
 
 def fit_shifts(
@@ -54,7 +57,7 @@ def fit_shifts(
         Out-of-fold block of each row.
     used : array of bool, shape (n_rows,)
         Rows that have a margin and certify nothing. Where blocks are in time, the newest two blocks of them are held
-        against their outcomes.
+        against their outcomes, and both must say so.
     is_time : bool
 
     Returns
@@ -74,15 +77,17 @@ def fit_shifts(
         slope = fit_calibrator(margin[used], y[used], block[used], is_time=is_time, weight=weight[used]).slope
         if slope < MIN_SLOPE:
             break
-        found = _flagged(
-            segment_levels(
-                y[held],
-                _at_own_level(slope * margin[held], y[held], block[held], weight[held]),
-                {str(column): matrix[held, column] for column in left},
-                groups=examples.groups[held],
-                weight=weight[held],
-            )
-        )
+        probability = _at_own_level(slope * margin[held], y[held], block[held], weight[held])
+
+        def levels(rows: np.ndarray, probability: np.ndarray = probability) -> pd.DataFrame:
+            """Hold the segments of these held rows against their outcomes."""
+            at = np.flatnonzero(held)[rows]
+            slices = {str(column): matrix[at, column] for column in left}
+            return segment_levels(y[at], probability[rows], slices, groups=examples.groups[at], weight=weight[at])
+
+        found = _flagged(levels(np.arange(len(probability))))
+        if is_time:
+            found = _held_by_all(found, [levels(np.flatnonzero(block[held] == b)) for b in np.unique(block[held])])
         if not len(found):
             break
         column = int(str(found.groupby("column")["evidence"].sum().idxmax()))
@@ -109,6 +114,18 @@ def _flagged(table: pd.DataFrame) -> pd.DataFrame:
     found = table[table["is_off"] & table["is_far"] & table["shift"].notna() & is_named]
     converted, expected = found["converted"].to_numpy(dtype=float), found["expected"].to_numpy(dtype=float)
     return found.assign(evidence=converted * np.log(converted / expected) - (converted - expected))
+
+
+def _held_by_all(found: pd.DataFrame, by_block: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Keep the segments that every block holds to be off to the same side, beyond chance.
+
+    A month comes once a year, and a strike ends: what one block alone shows is of its time, not of the segment.
+    """
+    for table in by_block:
+        told = found.merge(table, on=["column", "segment"], how="left", suffixes=("", " there"))
+        is_same = np.sign(told["oe there"] - 1) == np.sign(told["oe"] - 1)
+        found = found[(is_same & (told["p_value there"] < MAX_CHANCE)).to_numpy()]
+    return found
 
 
 def _term(found: pd.DataFrame, codes: np.ndarray, encoder: Encoder, column: int, *, slope: float) -> CategoryTerm:
