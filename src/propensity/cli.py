@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from propensity.config import Config
     from propensity.features import ScoringRows
+    from propensity.learners import MayGoOn
     from propensity.model import PropensityModel
     from propensity.registry import Store
     from propensity.roles import Project
     from propensity.scoring import Scores
-    from propensity.training import TrainingRun
+    from propensity.training import Allowance, TrainingRun
 
 DEFAULT_CONFIG = "propensity.toml"
 # What moves a lead less than these is shown as one sum.
@@ -506,7 +507,7 @@ def run_train(options: argparse.Namespace) -> None:
         _check_promises(result)
 
 
-def _allowance(minutes: float) -> Callable[[float], Callable[[int], bool]]:
+def _allowance(minutes: float) -> Allowance:
     """Give what parts the minutes among trainings, and says in each whether there is time for another trial."""
     from propensity.learners import check_tuner
 
@@ -515,7 +516,7 @@ def _allowance(minutes: float) -> Callable[[float], Callable[[int], bool]]:
         raise InputError(msg)
     check_tuner()
 
-    def begin(share: float) -> Callable[[int], bool]:
+    def begin(share: float) -> MayGoOn:
         end = time.monotonic() + 60 * minutes * share
         return lambda _n_trials: time.monotonic() < end
 

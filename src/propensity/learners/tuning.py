@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ class Fold:
     test: np.ndarray
     y: np.ndarray
     weight: np.ndarray
+
+    @cached_property
+    def line(self) -> np.ndarray:
+        """Margins of the test rows by the linear model: every trial is blended with it."""
+        return self.learners.linear.margin(self.test)
 
 
 def check_tuner() -> None:
@@ -130,9 +136,8 @@ def _even_loss(settings: Mapping[str, object], folds: Sequence[Fold], *, n_kinds
     for fold in folds:
         counts = fold.learners.counts(n_kinds)
         forest = fold.learners.grow(TUNED, counts[-1], settings=settings)
-        line = fold.learners.linear.margin(fold.test)
         for n in counts:
-            margins.setdefault(n, []).append((forest.margin(fold.test, n_trees=n) + line) / 2)
+            margins.setdefault(n, []).append((forest.margin(fold.test, n_trees=n) + fold.line) / 2)
     y, weight = (np.concatenate(parts) for parts in zip(*((fold.y, fold.weight) for fold in folds), strict=True))
     return min(float(margin_loss(np.concatenate(parts), y, weight=weight).mean()) for parts in margins.values())
 

@@ -6,8 +6,10 @@ from propensity.training.recipe import TrainingRun, train
 from propensity.training.rows import Examples, Prepared, prepare
 from propensity.training.splitting import out_of_fold_blocks, splits
 from propensity.training.tables import prepare_tables
+from propensity.training.tuning import Allowance
 
 __all__ = [
+    "Allowance",
     "Audit",
     "Examples",
     "Prepared",

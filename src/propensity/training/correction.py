@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -77,17 +78,12 @@ def fit_shifts(
         slope = fit_calibrator(margin[used], y[used], block[used], is_time=is_time, weight=weight[used]).slope
         if slope < MIN_SLOPE:
             break
-        probability = _at_own_level(slope * margin[held], y[held], block[held], weight[held])
-
-        def levels(rows: np.ndarray, probability: np.ndarray = probability) -> pd.DataFrame:
-            """Hold the segments of these held rows against their outcomes."""
-            at = np.flatnonzero(held)[rows]
-            slices = {str(column): matrix[at, column] for column in left}
-            return segment_levels(y[at], probability[rows], slices, groups=examples.groups[at], weight=weight[at])
-
-        found = _flagged(levels(np.arange(len(probability))))
+        probability = np.full(len(y), np.nan)
+        probability[held] = _at_own_level(slope * margin[held], y[held], block[held], weight[held])
+        levels = partial(_levels, examples, probability, {str(column): matrix[:, column] for column in left})
+        found = _flagged(levels(held))
         if is_time:
-            found = _held_by_all(found, [levels(np.flatnonzero(block[held] == b)) for b in np.unique(block[held])])
+            found = _held_by_all(found, [levels(held & (block == b)) for b in blocks[-N_RECENT:]])
         if not len(found):
             break
         column = int(str(found.groupby("column")["evidence"].sum().idxmax()))
@@ -95,6 +91,19 @@ def fit_shifts(
         margin = margin + terms[column].apply(matrix[:, column])
         left.remove(column)
     return Shifts(terms=terms) if terms else None
+
+
+def _levels(
+    examples: Examples, probability: np.ndarray, slices: Mapping[str, np.ndarray], rows: np.ndarray
+) -> pd.DataFrame:
+    """Hold the segments of some rows against their outcomes."""
+    return segment_levels(
+        examples.y[rows],
+        probability[rows],
+        {name: codes[rows] for name, codes in slices.items()},
+        groups=examples.groups[rows],
+        weight=examples.weights[rows],
+    )
 
 
 def _at_own_level(log_odds: np.ndarray, y: np.ndarray, block: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -109,7 +109,8 @@ def learn(
         monotone = weigh_constraints(
             held[-1], free, y[chosen_on], directions=asked, block=of_row[chosen_on], weight=weight[chosen_on]
         )
-        race, recipe, parts, _ = held if monotone.is_held else (race, recipe, parts, free)
+        if monotone.is_held:
+            race, recipe, parts, _ = held
     if tune is not None:
         recipe, parts = tune_recipe(
             recipe, parts, race, block=of_row, on=chosen_on, chain=chain, ahead=ahead, seed=learner.seed, begin=tune
@@ -166,7 +167,7 @@ def learn(
         return again.slope, again.intercept
 
     moves = calibrator_moves(recalibrated, examples.groups[is_judged], seed=learner.seed)
-    return replace(learned, stability=_stability(learned, examples, config, calibration=moves))
+    return replace(learned, stability=_stability(learned, examples, matrix, config, calibration=moves))
 
 
 def _lasting(race: Race, chain: Sequence[Split]) -> Race:
@@ -196,6 +197,7 @@ def time_bound(examples: Examples, schema: Schema) -> dict[str, float]:
 def _stability(
     learned: Learned,
     examples: Examples,
+    matrix: np.ndarray,
     config: Config,
     *,
     calibration: tuple[float, float, float],
@@ -204,7 +206,6 @@ def _stability(
     recipe, linear = learned.blend.recipe, learned.blend.linear
     if linear is None:
         return None
-    matrix = learned.encoder.encode(examples.read)
     weight = aged(examples, recipe.half_life)
     scale = _scale(learned, examples, matrix, config, weight=weight) if recipe.forest_share else 1.0
     return fit_stability(

@@ -44,15 +44,14 @@ class Race:
             self.examples.take(past), self.schema, half_life=self.half_life, directions=self.directions
         )
 
+    def taught(self, split: Split) -> tuple[Learners, np.ndarray]:
+        """Give what a split's past teaches, and its test rows as that reads them."""
+        learners = self.learners(split.past)
+        return learners, learners.encoder.encode(self.examples.read.iloc[split.test])
+
     def quick(self, chain: Sequence[Split]) -> np.ndarray:
         """Give what the cheap blend says of the rows a chain judges, in the order of `judged`."""
-        return np.concatenate(
-            [
-                learners.even_margin(learners.encoder.encode(self.examples.read.iloc[split.test]))
-                for split in chain
-                for learners in [self.learners(split.past)]
-            ]
-        )
+        return np.concatenate([learners.even_margin(test) for learners, test in map(self.taught, chain)])
 
     def run(
         self, chain: Sequence[Split], *, kinds: Collection[str], settings: Mapping[str, object] | None = None
@@ -60,8 +59,7 @@ class Race:
         """Give the margins of each candidate, shape (n_rows,); NaN for rows the chain does not judge."""
         margins: dict[Candidate, np.ndarray] = {}
         for split in chain:
-            learners = self.learners(split.past)
-            test = learners.encoder.encode(self.examples.read.iloc[split.test])
+            learners, test = self.taught(split)
             found = learners.margins(test, kinds=kinds, settings=settings)
             for name, margin in found.items():
                 margins.setdefault(name, np.full(len(self.examples.y), np.nan))[split.test] = margin

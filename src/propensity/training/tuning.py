@@ -114,10 +114,5 @@ def _parted(choosing: Sequence[Split], ahead: Split | None) -> tuple[list[Split]
 
 def _fold(split: Split, race: Race) -> Fold:
     """Give what a trial is taught and judged by."""
-    learners, examples = race.learners(split.past), race.examples
-    return Fold(
-        learners=learners,
-        test=learners.encoder.encode(examples.read.iloc[split.test]),
-        y=examples.y[split.test],
-        weight=examples.weights[split.test],
-    )
+    (learners, test), examples = race.taught(split), race.examples
+    return Fold(learners=learners, test=test, y=examples.y[split.test], weight=examples.weights[split.test])
