@@ -140,6 +140,14 @@ def test_a_sliver_of_an_era_joins_the_block_before_it() -> None:
         assert (blocks.of_row == blocks.n_blocks - 1).sum() == newest, n_rows
 
 
+def test_blocks_in_time_are_two_periods_each_and_no_instant_is_divided() -> None:
+    blocks = time_blocks(np.array([*range(16), 16, 16, 16, 19]))
+    assert blocks.of_row.tolist() == [-1] * 8 + [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
+    assert blocks.periods is not None
+    assert blocks.periods[8:].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 9]
+    assert group_blocks(np.zeros(9), np.arange(9), seed=0).periods is None
+
+
 def test_a_past_of_one_instant_has_no_chain() -> None:
     blocks = time_blocks(np.zeros(5))
     assert (blocks.n_blocks, blocks.of_row.tolist()) == (0, [-1] * 5)

@@ -6,7 +6,6 @@ differs between blocks of time: four blocks that disagree say little about the f
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,9 +16,9 @@ import numpy as np
 SLOPE_PRECISION = 20.0
 # Precision of the prior intercept ~ N(0, 1/2): the ridge b^2.
 INTERCEPT_PRECISION = 2.0
-# How far the level moves from one block to the next, as variance in log-odds, believed before the blocks are seen, and
-# how many moves that belief weighs.
-MOVE_VARIANCE, MOVE_WEIGHT = 0.04, 2.0
+# How far a level may walk from one period to the next, and swing about it within one, as variance in log-odds: not at
+# all, and from 5 % of the odds to more than twofold.
+LEVEL_VARIANCES = (0.0, 0.0025, 0.01, 0.04, 0.16, 0.64)
 # Fewer conversions than this leave the slope at 1.
 MIN_POSITIVES_SLOPE = 200
 
@@ -79,14 +78,19 @@ def sigmoid(log_odds: np.ndarray) -> np.ndarray:
 
 
 def fit_calibrator(
-    margin: np.ndarray, y: np.ndarray, block: np.ndarray, *, is_time: bool, weight: np.ndarray | None = None
+    margin: np.ndarray,
+    y: np.ndarray,
+    block: np.ndarray,
+    *,
+    period: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
 ) -> Calibrator:
     """Fit slope and intercept on out-of-fold margins.
 
     The slope is the maximum likelihood slope common to all blocks, each with its own intercept, combined with
     the prior N(1, 1/20) by precision; its variance is the larger of the model's and the block-cluster sandwich
-    (Liang and Zeger, Biometrika 73, 1986). The intercept follows from all rows; where blocks are in time it follows
-    their level to the newest.
+    (Liang and Zeger, Biometrika 73, 1986). The intercept follows from all rows; where they are in time it is the level
+    that the newest period leads to expect.
 
     Parameters
     ----------
@@ -94,9 +98,9 @@ def fit_calibrator(
         Out-of-fold log-odds.
     y : array of {0, 1}, shape (n_rows,)
     block : array of int, shape (n_rows,)
-        Out-of-fold block; in time order, the highest is the newest.
-    is_time : bool
-        Whether blocks are in time order.
+        Out-of-fold block.
+    period : array of int or None, shape (n_rows,)
+        When: the highest is the newest. None where rows are not in time.
     weight : array of float or None, shape (n_rows,)
         Of rows that share a lead; None for one each.
 
@@ -110,7 +114,7 @@ def fit_calibrator(
 
     >>> margin = np.log(np.array([0.25, 0.75]) / np.array([0.75, 0.25])).repeat(400)
     >>> y = np.concatenate([np.repeat([1, 0], [100, 300]), np.repeat([1, 0], [300, 100])])
-    >>> fitted = fit_calibrator(margin, y, np.zeros(800, dtype=int), is_time=False)
+    >>> fitted = fit_calibrator(margin, y, np.zeros(800, dtype=int))
     >>> round(fitted.slope, 6), round(abs(fitted.intercept), 6)
     (1.0, 0.0)
     """
@@ -120,9 +124,12 @@ def fit_calibrator(
     if n_positive >= MIN_POSITIVES_SLOPE:
         estimate, variance = _common_slope(margin, y, block, weight)
         slope = (SLOPE_PRECISION + estimate / variance) / (SLOPE_PRECISION + 1 / variance)
-    # Without time all rows are one block: its level is then the intercept of all.
-    along = block if is_time else np.zeros(len(y))
-    intercept = _newest_level(slope * margin, y, along, weight)
+    offset = slope * margin
+    intercept = (
+        log_odds_shift(offset, y, precision=INTERCEPT_PRECISION, weight=weight)
+        if period is None
+        else _newest_level(offset, y, period, weight)
+    )
     return Calibrator(
         slope=float(slope), intercept=intercept, limit=float(np.log(n_rows + 1)), n_rows=n_rows, n_positive=n_positive
     )
@@ -153,27 +160,32 @@ def _common_slope(margin: np.ndarray, y: np.ndarray, block: np.ndarray, weight: 
     return float(weights[0]), float(variance)
 
 
-def _newest_level(offset: np.ndarray, y: np.ndarray, block: np.ndarray, weight: np.ndarray) -> float:
-    """Follow the intercept from block to block to the newest: a random walk seen through each block's error.
+def _newest_level(offset: np.ndarray, y: np.ndarray, period: np.ndarray, weight: np.ndarray) -> float:
+    """Follow the intercept from period to period: it walks, and each period swings about it and is seen with error.
 
     The local level model (Harvey, Forecasting, Structural Time Series Models and the Kalman Filter, 1989, section
-    2.1): the variance of a move is what squared differences of neighbours hold beyond their errors.
+    2.1). How far it walks and swings, few periods cannot tell: each pair of variances answers, and counts as much as it
+    made the periods likely (Hoeting and others, Statistical Science 14, 1999).
     """
-    levels, errors = [], []
-    for inside in (block == b for b in np.unique(block)):
-        level = log_odds_shift(offset[inside], y[inside], precision=INTERCEPT_PRECISION, weight=weight[inside])
-        p = sigmoid(offset[inside] + level)
-        levels.append(level)
-        errors.append(1 / (INTERCEPT_PRECISION + (weight[inside] * p * (1 - p)).sum()))
-    moves = np.diff(levels) ** 2 - [a + b for a, b in itertools.pairwise(errors)]
-    move = max(0.0, (moves.sum() + MOVE_WEIGHT * MOVE_VARIANCE) / (len(moves) + MOVE_WEIGHT))
-    level, variance = levels[0], errors[0]
-    for seen, error in zip(levels[1:], errors[1:], strict=True):
-        variance += move
-        gain = variance / (variance + error)
-        level += gain * (seen - level)
-        variance *= 1 - gain
-    return float(level)
+    walk, swing = (variances.ravel() for variances in np.meshgrid(LEVEL_VARIANCES, LEVEL_VARIANCES))
+    level, variance, evidence = np.zeros(len(walk)), np.full(len(walk), 1 / INTERCEPT_PRECISION), np.zeros(len(walk))
+    for inside in (period == t for t in np.unique(period)):
+        seen, error = _level(offset[inside], y[inside], weight[inside])
+        variance = variance + walk
+        total = variance + swing + error
+        evidence -= (np.log(total) + (seen - level) ** 2 / total) / 2
+        level = level + variance / total * (seen - level)
+        variance = variance * (swing + error) / total
+    return float(np.average(level, weights=np.exp(evidence - evidence.max())))
+
+
+def _level(offset: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Give the level of one period alone, and the square of its error: what the prior drew in is given back."""
+    drawn = log_odds_shift(offset, y, precision=INTERCEPT_PRECISION, weight=weight)
+    p = sigmoid(offset + drawn)
+    # Where all its leads are left out a period says nothing.
+    information = max(float((weight * p * (1 - p)).sum()), 1e-9)
+    return drawn * (1 + INTERCEPT_PRECISION / information), 1 / information
 
 
 def log_odds_shift(log_odds: np.ndarray, y: np.ndarray, *, precision: float, weight: np.ndarray | None = None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -66,6 +67,16 @@ class Blocks:
     def n_blocks(self) -> int:
         """How many blocks get margins."""
         return int(self.of_row.max()) + 1
+
+    @cached_property
+    def periods(self) -> np.ndarray | None:
+        """Which half of which block each row is of, in time order; no instant is divided. None without time."""
+        if self.order is None:
+            return None
+        period = 2 * self.of_row
+        for rows in (np.flatnonzero(self.of_row == block) for block in range(self.n_blocks)):
+            period[rows[boundaries(self.order[rows], np.array([0.5]))[0] :]] += 1
+        return period
 
     def split(self, block: int, groups: np.ndarray) -> Split:
         """Give the rows that teach a block's learner, and the block.

@@ -60,7 +60,7 @@ def fitted(*, seed: int = 0, forest_share: float = 0.5) -> PropensityModel:
     matrix = encoder.encode(read)
     recipe = Recipe(shares={"small": forest_share, "linear": 1 - forest_share}, n_trees={"small": 8})
     blend = Learners(lambda: matrix, y, encoder=encoder, max_trees=3000, max_depth=3, seed=0).blend(recipe)
-    calibrator = fit_calibrator(blend.margin(matrix), y, np.arange(600) // 150, is_time=True)
+    calibrator = fit_calibrator(blend.margin(matrix), y, np.arange(600) // 150, period=np.arange(600) // 150)
     probability = calibrator.probability(blend.margin(matrix))
     bands = fit_bands(
         probability[:400],

@@ -79,7 +79,7 @@ def fresh_loss(x: np.ndarray, y: np.ndarray, fresh: tuple[np.ndarray, np.ndarray
     everything = np.vstack([x, fresh[0]])
     split = Split(past=np.arange(len(x)), test=np.arange(len(x), len(everything)))
     margin = regression(everything, np.append(y, fresh[1]))(split)
-    fitted = fit_calibrator(margin, fresh[1], np.zeros(len(margin)), is_time=False)
+    fitted = fit_calibrator(margin, fresh[1], np.zeros(len(margin)))
     return float(row_log_loss(fresh[1], fitted.probability(margin)).mean())
 
 

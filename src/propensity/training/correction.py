@@ -75,7 +75,7 @@ def fit_shifts(
     left = [encoder.names.index(name) for name in segment_columns(examples.read[held].reset_index(drop=True), schema)]
     terms: dict[int, CategoryTerm] = {}
     while left:
-        slope = fit_calibrator(margin[used], y[used], block[used], is_time=is_time, weight=weight[used]).slope
+        slope = fit_calibrator(margin[used], y[used], block[used], weight=weight[used]).slope
         if slope < MIN_SLOPE:
             break
         probability = np.full(len(y), np.nan)

@@ -360,7 +360,7 @@ def _losses(examples: Examples, blocks: Blocks, margin: Margin, *, seed: int) ->
     def judged(n: int, i: int) -> np.ndarray:
         taught = [Split(past=split.past[part[split.past] * n // N_PARTS == i], test=split.test) for split in chain]
         found = np.concatenate([margin(split) for split in taught])
-        fitted = fit_calibrator(found, y[rows], block, is_time=False, weight=own[rows])
+        fitted = fit_calibrator(found, y[rows], block, weight=own[rows])
         return _told_rates(fitted.probability(found), y[rows], block, own[rows])
 
     return _Found(

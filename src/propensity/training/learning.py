@@ -11,7 +11,7 @@ from propensity.bands import fit_bands
 from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
 from propensity.encoding import fit_encoder
-from propensity.folds import Split
+from propensity.folds import Blocks, Split
 from propensity.learners import (
     HALF_LIVES,
     STRENGTH,
@@ -135,10 +135,7 @@ def learn(
         )
     )
     margin = margin if shifts is None else margin + shifts.margin(matrix)
-    earlier, calibrator = (
-        fit_calibrator(margin[seen], y[seen], of_row[seen], is_time=blocks.is_time, weight=weight[seen])
-        for seen in (before, is_judged)
-    )
+    earlier, calibrator = (_calibrator(margin, examples, blocks, seen) for seen in (before, is_judged))
     # Margins that ranked the wrong way round before the last block are not set right by it.
     calibrator = calibrator if earlier.slope > 0 else earlier
     proposed, shipped = earlier.probability(margin), calibrator.probability(margin)
@@ -161,13 +158,24 @@ def learn(
         return learned
 
     def recalibrated(left: np.ndarray) -> tuple[float, float]:
-        again = fit_calibrator(
-            margin[is_judged], y[is_judged], of_row[is_judged], is_time=blocks.is_time, weight=weight[is_judged] * left
-        )
+        again = _calibrator(margin, examples, blocks, is_judged, left=left)
         return again.slope, again.intercept
 
     moves = calibrator_moves(recalibrated, examples.groups[is_judged], seed=learner.seed)
     return replace(learned, stability=_stability(learned, examples, matrix, config, calibration=moves))
+
+
+def _calibrator(
+    margin: np.ndarray, examples: Examples, blocks: Blocks, rows: np.ndarray, *, left: np.ndarray | float = 1.0
+) -> Calibrator:
+    """Calibrate out-of-fold margins of some rows, which count so many times as often as they do."""
+    return fit_calibrator(
+        margin[rows],
+        examples.y[rows],
+        blocks.of_row[rows],
+        period=None if blocks.periods is None else blocks.periods[rows],
+        weight=examples.weights[rows] * left,
+    )
 
 
 def _lasting(race: Race, chain: Sequence[Split]) -> Race:
@@ -255,12 +263,4 @@ def fit_points_calibrator(rules: Rules, examples: Examples) -> Calibrator | None
     if not rules.rules or not has_both(examples.y, MIN_POSITIVES):
         return None
     blocks = out_of_fold_blocks(examples, seed=0)
-    used = blocks.of_row >= 0
-    margin = rules.margin(rules.score(examples.leads).points)
-    return fit_calibrator(
-        margin[used],
-        examples.y[used],
-        blocks.of_row[used],
-        is_time=blocks.is_time,
-        weight=examples.weights[used],
-    )
+    return _calibrator(rules.margin(rules.score(examples.leads).points), examples, blocks, blocks.of_row >= 0)
