@@ -1,67 +1,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from propensity.config import Config, parse_config
+from flat_leads import DATED, POINTS, SMALL, config, leads, run, with_conversions
+from propensity.config import Config
 from propensity.errors import InputError
-from propensity.folds import Split
-from propensity.learners import Tuned
-from propensity.model import Learned, bundle_files, model_from_files
 from propensity.schema import Tables
 from propensity.scoring import score
-from propensity.training import TrainingRun, fit_points_calibrator, learn, out_of_fold_blocks, prepare, splits, train
-from propensity.training.tuning import _parted
-
-SMALL = {"max_trees": 20, "max_depth": 4}
-
-
-def leads(n_leads: int = 600, *, seed: int = 0, strength: float = 1.0) -> pd.DataFrame:
-    """A lead file whose conversions hang on visits and source, as strongly as asked; oldest row first."""
-    rng = np.random.default_rng(seed)
-    visits = rng.poisson(3, n_leads)
-    source = rng.choice(["fair", "referral", "web"], n_leads)
-    log_odds = strength * (0.7 * (visits - 3) + np.where(source == "referral", 1.0, -0.5)) - 0.8
-    day = np.datetime64("2025-01-01") + np.sort(rng.integers(0, 365, n_leads))
-    return pd.DataFrame(
-        {
-            "Lead": [f"L{i:05d}" for i in rng.permutation(n_leads)],
-            "Source": source,
-            "Visits": visits,
-            "Age": rng.integers(20, 60, n_leads),
-            "Account": [f"acme {i}" for i in rng.integers(0, n_leads // 3, n_leads)],
-            "Created": day.astype(str),
-            "Demo": np.where(visits > 4, "yes", ""),
-            "Won": (rng.random(n_leads) < 1 / (1 + np.exp(-log_odds))).astype(int),
-        }
-    )
-
-
-def config(**sections: dict[str, Any]) -> Config:
-    """Settings of a flat project; sections given are laid over them."""
-    settings: dict[str, dict[str, Any]] = {
-        "data": {"leads": "leads.csv"},
-        "columns": {"id": "Lead", "target": "Won", "fit": ["Source"], "behaviour": ["Visits", "Age"]},
-        "evaluation": {"origins": 2},
-        "learner": SMALL,
-    }
-    for name, values in sections.items():
-        settings[name] = {**settings.get(name, {}), **values}
-    return parse_config(settings)
-
-
-DATED = config(columns={"date": "Created"})
-POINTS = {"points": [{"name": "demo", "column": "Demo", "value": "yes", "points": 40}]}
-
-
-def run(frame: pd.DataFrame, settings: Config | None = None) -> TrainingRun:
-    return train(Tables(leads=frame), settings or config())
+from propensity.training import TrainingRun, fit_points_calibrator, prepare, train
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +40,6 @@ def test_noise_is_no_skill_and_the_rules_answer() -> None:
     without = [i for i, noisy in enumerate(runs) if noisy.model.verdict == "no_skill"]
     assert len(without) >= 5
     assert {*score(files[without[0]], model=runs[without[0]].model).frame["scored_by"]} == {"rules"}
-
-
-def with_conversions(n_converted: int, n_leads: int = 300) -> pd.DataFrame:
-    """So many convert, mostly those of many visits: a column that decides it all would be taken for a leak."""
-    frame = leads(n_leads)
-    liking = frame["Visits"] + np.random.default_rng(1).normal(scale=2.0, size=n_leads)
-    return frame.assign(Won=(liking.rank() > n_leads - n_converted).astype(int))
 
 
 @pytest.mark.parametrize(
@@ -152,84 +95,10 @@ def test_the_same_rows_and_seed_teach_the_same_model_and_another_seed_another() 
     assert run(frame).model.learned != run(frame, config(learner={**SMALL, "seed": 1})).model.learned
 
 
-def test_order_in_the_file_is_time_where_it_is_said_to_be() -> None:
-    ordered = config(columns={"ordered": True})
-    frame = leads()
-    examples = prepare(frame, ordered).examples
-    assert examples.leads["Lead"].to_list() == frame["Lead"].to_list()
-    found, is_time = splits(examples, ordered)
-    assert is_time
-    newest = found[-1]
-    assert newest.test.tolist() == list(range(480, 600))  # the newest fifth
-    assert newest.past.max() == 479
-    assert run(frame, ordered).evaluation.kind == "time"  # type: ignore[union-attr]
-
-
-def test_dates_order_rows_and_one_day_is_never_divided() -> None:
-    frame = leads().sample(frac=1, random_state=0)
-    examples = prepare(frame, DATED).examples
-    created = pd.to_datetime(examples.leads["Created"])
-    assert created.is_monotonic_increasing
-    found, is_time = splits(examples, DATED)
-    assert is_time
-    for split in found:
-        assert created.iloc[split.past].max() < created.iloc[split.test].min()
-
-
-def test_without_time_folds_judge_and_every_lead_is_judged_once() -> None:
-    examples = prepare(leads(), config()).examples
-    assert examples.order is None
-    found, is_time = splits(examples, config())
-    assert not is_time
-    assert np.sort(np.concatenate([split.test for split in found])).tolist() == list(range(600))
-    folds = run(leads())
-    assert folds.evaluation is not None
-    assert (folds.evaluation.kind, folds.evaluation.random) == ("folds", None)
-    assert folds.evaluation.headline.n_rows == 600
-
-
-def test_accounts_stay_on_one_side_of_every_split() -> None:
-    for settings in (config(columns={"group": "Account"}), config(columns={"group": "Account", "date": "Created"})):
-        examples = prepare(leads(), settings).examples
-        for split in splits(examples, settings)[0]:
-            accounts = examples.leads["Account"].to_numpy()
-            assert not {*accounts[split.past]} & {*accounts[split.test]}
-
-
-def test_the_users_folds_judge_whatever_the_dates_say() -> None:
-    frame = leads().assign(Fold=[f"fold {i % 3}" for i in range(600)])
-    settings = config(columns={"date": "Created"}, evaluation={"fold_column": "Fold"})
-    examples = prepare(frame, settings).examples
-    found, is_time = splits(examples, settings)
-    assert not is_time
-    assert [{*examples.leads["Fold"].iloc[split.test]} for split in found] == [{"fold 0"}, {"fold 1"}, {"fold 2"}]
-    blocks = out_of_fold_blocks(examples, seed=0)
-    assert (blocks.n_blocks, blocks.is_time) == (3, False)
-    assert run(frame, settings).model.verdict == "skill"
-
-
-def test_one_fold_for_all_is_as_good_as_none() -> None:
-    settings = config(evaluation={"fold_column": "Fold"})
-    examples = prepare(leads().assign(Fold="a"), settings).examples
-    assert len(splits(examples, settings)[0]) == 5
-    assert out_of_fold_blocks(examples, seed=0).n_blocks == 5
-
-
 def test_leads_without_a_fold_are_refused() -> None:
     frame = leads().assign(Fold=["a", "b", ""] * 200)
     with pytest.raises(InputError, match=r"'Fold' \(evaluation\.fold_column\) is empty in 200 rows"):
         run(frame, config(evaluation={"fold_column": "Fold"}))
-
-
-def test_folds_that_hold_one_outcome_are_refused() -> None:
-    frame = leads()
-    with pytest.raises(InputError, match="too few leads of one outcome"):
-        run(frame.assign(Fold=np.where(frame["Won"] == 1, "a", "b")), config(evaluation={"fold_column": "Fold"}))
-
-
-def test_one_account_for_all_leads_is_refused() -> None:
-    with pytest.raises(InputError, match="too few leads of one outcome"):
-        run(leads().assign(Account="acme"), config(columns={"group": "Account"}))
 
 
 def test_too_little_history_is_judged_on_folds_and_said() -> None:
@@ -239,23 +108,6 @@ def test_too_little_history_is_judged_on_folds_and_said() -> None:
     assert judged.evaluation is not None
     assert judged.evaluation.kind == "folds"
     assert "Too little history to test in time order; folds were used instead." in judged.warnings
-
-
-def test_one_instant_for_all_is_no_order() -> None:
-    judged = run(leads().assign(Created="2025-06-01"), DATED)
-    assert judged.evaluation is not None
-    assert judged.evaluation.kind == "folds"
-    assert judged.model.learned is not None
-
-
-def test_an_origin_too_early_to_learn_from_is_left_out() -> None:
-    # Five origins start at 40, 50, 60, 70 and 80 % of 500 rows; conversions begin at row 230.
-    frame = leads(500)
-    frame.loc[:229, "Won"] = 0
-    settings = config(columns={"ordered": True}, evaluation={"origins": 5})
-    found, is_time = splits(prepare(frame, settings).examples, settings)
-    assert is_time
-    assert [split.test[0] for split in found] == [300, 350, 400]
 
 
 def test_a_random_split_that_cannot_be_learned_from_is_left_out() -> None:
@@ -530,31 +382,6 @@ def test_a_row_is_never_judged_by_what_it_taught() -> None:
     assert reverse.headline.metrics["auc"].value == pytest.approx(1 - straight.headline.metrics["auc"].value, abs=1e-12)
 
 
-def test_bands_are_certified_on_leads_that_chose_nothing() -> None:
-    frame, settings = leads(1000), config(columns={"ordered": True})
-    turned = frame.assign(Won=np.where(np.arange(1000) >= 900, 1 - frame["Won"], frame["Won"]))
-    learned, otherwise = (
-        learn(prepared.examples, prepared, settings)
-        for prepared in (prepare(given, settings) for given in (frame, turned))
-    )
-    # The chain starts at 40 %: blocks of 100 rows, five to choose and the last to certify; all six calibrate.
-    assert learned.calibrator.n_rows == 600
-    assert learned.bands.mql_promise.n_leads == frame["Won"].iloc[900:].sum()
-    assert learned.blend.recipe == otherwise.blend.recipe
-    assert learned.bands != otherwise.bands
-
-
-def test_without_ids_rows_are_numbered_and_equal_rows_stay_on_one_side() -> None:
-    anonymous = config(columns={"id": None})
-    frame = pd.concat([leads(400), leads(400)], ignore_index=True)
-    examples = prepare(frame, anonymous).examples
-    assert len(examples.y) == 800  # equal rows are kept
-    for split in splits(examples, anonymous)[0]:
-        rows = [tuple(row) for row in examples.read.itertuples(index=False)]
-        assert not {rows[i] for i in split.past} & {rows[i] for i in split.test}
-    assert run(frame, anonymous).model.schema.id is None
-
-
 def test_a_result_too_good_for_leads_is_doubted_by_the_name_of_the_column_behind_it() -> None:
     frame = leads(800)
     frame["Amount"] = np.where(frame["Won"] == 1, 100 + frame["Age"], 0)
@@ -584,125 +411,3 @@ def test_months_segments_and_the_worth_of_older_rows_are_told_in_time(trained: T
     assert [*found.test.slices] == ["Source"]
     assert found.older_gain is not None
     assert found.older_gain.low < found.older_gain.value < found.older_gain.high
-
-
-# --- tuning
-
-
-def trials(n_trials: int) -> Callable[[float], Callable[[int], bool]]:
-    """Allow every training so many trials, whatever its share of the time."""
-    return lambda _share: lambda n: n < n_trials
-
-
-# So few trees at the rates of the kinds that are raced hardly move: what is found is surely better, or is not there.
-FEW_TREES = config(columns={"ordered": True}, learner={"max_trees": 60, "max_depth": 4})
-
-
-def crossed(n_leads: int = 2000) -> pd.DataFrame:
-    """Visits speak for a lead from one source and against one from the other, which no line can say."""
-    frame, rng = leads(n_leads), np.random.default_rng(5)
-    log_odds = (frame["Visits"] - 3) * np.where(frame["Source"] == "web", -1.5, 1.5) - 0.5
-    return frame.assign(Won=(rng.random(n_leads) < 1 / (1 + np.exp(-log_odds))).astype(int))
-
-
-def tuned_on(frame: pd.DataFrame, n_trials: int, settings: Config = FEW_TREES) -> Learned:
-    prepared = prepare(frame, settings)
-    return learn(prepared.examples, prepared, settings, tune=lambda: trials(n_trials)(1.0))
-
-
-def test_a_tuned_forest_that_is_surely_better_takes_part_within_the_trees_allowed() -> None:
-    recipe = tuned_on(crossed(), 10).blend.recipe
-    assert recipe.tuned is not None
-    assert recipe.tuned.n_trials == 10
-    assert recipe.tuned.is_used
-    assert recipe.tuned.gain is not None
-    assert recipe.tuned.gain > 0
-    assert recipe.shares["tuned"] > 0
-    assert {*recipe.n_trees} == {"small", "extra", "on_linear", "tuned"}
-    assert sum(recipe.n_trees.values()) <= 60
-
-
-@pytest.mark.parametrize("n_trials", [0, 3, 6])
-def test_where_tuning_finds_nothing_surely_better_the_model_is_as_without_it(n_trials: int) -> None:
-    """A line says all there is to say of these leads. The first three trials are the kinds that run anyway."""
-    frame = leads(1000)
-    prepared = prepare(frame, DATED)
-    without = learn(prepared.examples, prepared, DATED)
-    tuned = tuned_on(frame, n_trials, DATED)
-    assert tuned.blend.recipe.tuned is not None
-    assert not tuned.blend.recipe.tuned.is_used
-    assert tuned.blend.recipe.tuned.n_trials == n_trials
-    assert replace(tuned.blend.recipe, tuned=None) == without.blend.recipe
-    assert (tuned.calibrator, tuned.bands, tuned.blend.linear, tuned.blend.forests) == (
-        without.calibrator,
-        without.bands,
-        without.blend.linear,
-        without.blend.forests,
-    )
-
-
-def test_the_block_that_certifies_has_no_say_in_what_tuning_finds() -> None:
-    frame = crossed()
-    newest = frame.index >= 1800  # within the newest fifth of what the chain judges
-    turned = frame.assign(Won=np.where(newest, 1 - frame["Won"], frame["Won"]))
-    assert tuned_on(frame, 6).blend.recipe == tuned_on(turned, 6).blend.recipe
-
-
-@pytest.mark.parametrize("is_ahead", [False, True])
-def test_no_row_that_judges_what_tuning_found_was_searched_on(is_ahead: bool) -> None:
-    chain = [Split(past=np.arange(10 * k), test=np.arange(10 * k, 10 * k + 10)) for k in range(1, 5)]
-    ahead = Split(past=np.arange(30), test=np.arange(40, 50)) if is_ahead else None
-    searched, judges = _parted(chain, ahead)
-    judged = np.concatenate([split.test for split in judges])
-    for split in searched:
-        assert not {*judged} & {*split.past, *split.test}
-    assert [*np.concatenate([split.test for split in searched])] == [*range(10, 30)]
-    assert [*judged] == ([*range(40, 50)] if is_ahead else [*range(30, 50)])
-
-
-def test_where_the_newest_instant_chooses_it_judges_what_tuning_found_on_the_rows_before() -> None:
-    """Two instants make no blocks in time: the newer one chooses the recipe."""
-    prepared = prepare(crossed(), FEW_TREES)
-    instant = np.repeat([0, 1], 1000)
-    examples = replace(prepared.examples, order=instant, known=instant + 1)
-    turned = replace(examples, y=np.where(instant == 1, 1 - examples.y, examples.y))
-    one, other = (
-        learn(given, prepared, FEW_TREES, tune=lambda: trials(10)(1.0)).blend.recipe for given in (examples, turned)
-    )
-    assert one.tuned is not None
-    assert other.tuned is not None
-    assert one.tuned.settings == other.tuned.settings
-    assert one.tuned.is_used
-    assert one.shares["tuned"] > 0
-    assert not other.tuned.is_used
-
-
-def test_tuning_where_rows_cannot_be_parted_tries_nothing() -> None:
-    """Of two folds one certifies and one chooses: none is left to judge what was found."""
-    frame = leads(600).assign(Half=np.arange(600) % 2)
-    recipe = tuned_on(frame, 5, config(evaluation={"fold_column": "Half"})).blend.recipe
-    assert recipe.tuned == Tuned(settings={}, n_trials=0)
-
-
-def test_trials_share_the_time_evenly_and_a_run_says_what_tuning_found_the_same_each_time() -> None:
-    shares: list[float] = []
-
-    def allow(share: float) -> Callable[[int], bool]:
-        shares.append(share)
-        return lambda n: n < 4
-
-    told: list[str] = []
-    frame = Tables(leads=crossed(800))
-    settings = config(columns={"date": "Created"}, evaluation={"origins": 1})
-    first = train(frame, settings, tune=allow, progress=lambda what, _share: told.append(what))
-    assert shares == [pytest.approx(1 / 3)] * 3  # an origin, the random split, all rows
-    assert "tuning and judging on origin 1 of 1" in told
-    assert first.model == train(frame, settings, tune=trials(4)).model
-    assert first.model.learned is not None
-    tuned = first.model.learned.blend.recipe.tuned
-    assert tuned is not None
-    assert first.model.facts["tuning"] == tuned.to_dict()
-    assert first.model.facts["tuning"]["n_trials"] == 4
-    assert "## Tuning" in first.model.card
-    files = bundle_files(first.model)
-    assert model_from_files(files) == first.model
