@@ -81,6 +81,40 @@ def test_a_lead_alone_has_the_variance_it_has_in_a_batch() -> None:
     np.testing.assert_array_equal(found.margin_variance(matrix, linear), alone)
 
 
+@pytest.mark.parametrize(("n_leads", "n_columns"), [(400, 30), (40, 60)], ids=["more leads", "more columns"])
+def test_variances_of_coefficients_are_those_of_the_sandwich(n_leads: int, n_columns: int) -> None:
+    rng = np.random.default_rng(4)
+    matrix, y = rng.normal(size=(n_leads, n_columns)), np.tile([0.0, 1.0], n_leads // 2)
+    code = NumberCode(low=-9.0, high=9.0, typical=0.0)
+    encoder = Encoder(names=tuple(f"n{i}" for i in range(n_columns)), codes=(code,) * n_columns)
+    linear = fit_linear(matrix, y, encoder=encoder, strength=0.5)
+    found = fit_stability(
+        matrix,
+        y,
+        linear=linear,
+        strength=0.5,
+        groups=np.arange(n_leads) // 2,
+        weight=None,
+        scale=1.0,
+        calibration=(0.0, 0.0, 0.0),
+    )
+    # Written out: numbers as the penalty saw them, no column for missing, for none is.
+    design = np.column_stack([np.ones(n_leads), (matrix - matrix.mean(axis=0)) / matrix.std(axis=0)])
+    p = 1 / (1 + np.exp(-linear.margin(matrix)))
+    hessian = design.T @ np.diag(p * (1 - p)) @ design + np.diag([0.0, *[2.0] * n_columns])
+    scores = (design * (y - p)[:, None]).reshape(-1, 2, n_columns + 1).sum(axis=1)
+    n_groups, inverse = len(scores), np.linalg.inv(hessian)
+    covariance = n_groups / (n_groups - 1) * inverse @ scores.T @ scores @ inverse
+    expected = np.diag(covariance) / np.array([1.0, *matrix.var(axis=0)])
+    told = (np.array(found.directions) ** 2).sum(axis=1) + np.array(found.rest)
+    np.testing.assert_allclose(told[[0, *range(1, 2 * n_columns, 2)]], expected, rtol=1e-3)
+    assert not told[2::2].any()
+    largest = np.sort(np.linalg.eigvalsh(covariance))[::-1][: np.array(found.directions).shape[1]]
+    scale = np.array([1.0, *np.repeat(matrix.std(axis=0), 2)])
+    lengths = np.sort(((np.array(found.directions) * scale[:, None]) ** 2).sum(axis=0))[::-1]
+    np.testing.assert_allclose(lengths[:5], largest[:5], rtol=1e-3)
+
+
 def test_the_calibrator_moves_the_more_the_further_a_margin_is_out() -> None:
     linear, found = fitted(500)
     moving = replace(found, scale=0.0, calibration=(0.01, 0.0, 0.04))

@@ -172,8 +172,33 @@ def fit_stability(
     [0.0134]
     """
     design, scales = _design(matrix, linear)
+    # What never occurs moves nothing: of numbers that are never missing, half of the columns.
+    occurs = design.any(axis=0)
+    root = _root(design[:, occurs], y, linear.margin(matrix), strength=strength, groups=groups, weight=weight)
+    largest = _largest(root, RANK)
+    directions, rest = np.zeros((len(scales), largest.shape[1])), np.zeros(len(scales))
+    directions[occurs] = largest
+    rest[occurs] = np.maximum((root**2).sum(axis=1) - (largest**2).sum(axis=1), 0.0)
+    return Stability(
+        scale=_short(scale),
+        directions=tuple(tuple(map(_short, row)) for row in (directions / scales[:, None]).tolist()),
+        rest=tuple(map(_short, (rest / scales**2).tolist())),
+        calibration=(_short(calibration[0]), _short(calibration[1]), _short(calibration[2])),
+    )
+
+
+def _root(
+    design: np.ndarray,
+    y: np.ndarray,
+    margin: np.ndarray,
+    *,
+    strength: float,
+    groups: np.ndarray,
+    weight: np.ndarray | None,
+) -> np.ndarray:
+    """Give a root of the sandwich, shape (n_coefficients, n_groups): ``H^-1`` times the score of each group."""
     weight = np.ones(len(y)) if weight is None else weight
-    p = 1 / (1 + np.exp(-np.clip(linear.margin(matrix), -500, 500)))
+    p = 1 / (1 + np.exp(-np.clip(margin, -500, 500)))
     penalty = np.full(design.shape[1], 1 / strength)
     penalty[0] = 0.0
     hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + np.diag(penalty)
@@ -181,18 +206,15 @@ def fit_stability(
     n_clusters = int(cluster.max()) + 1
     scores = np.zeros((n_clusters, design.shape[1]))
     np.add.at(scores, cluster, design * (weight * (y - p))[:, None])
-    inverse = np.linalg.inv(hessian)
-    covariance = n_clusters / max(n_clusters - 1, 1) * (inverse @ (scores.T @ scores) @ inverse)
-    sizes, axes = np.linalg.eigh(covariance)
-    kept = np.argsort(-sizes, kind="stable")[:RANK]
-    directions = axes[:, kept] * np.sqrt(np.maximum(sizes[kept], 0.0))
-    rest = np.maximum(np.diag(covariance) - (directions**2).sum(axis=1), 0.0)
-    return Stability(
-        scale=_short(scale),
-        directions=tuple(tuple(map(_short, row)) for row in (directions / scales[:, None]).tolist()),
-        rest=tuple(map(_short, (rest / scales**2).tolist())),
-        calibration=(_short(calibration[0]), _short(calibration[1]), _short(calibration[2])),
-    )
+    return np.asarray(np.sqrt(n_clusters / max(n_clusters - 1, 1)) * np.linalg.solve(hessian, scores.T))
+
+
+def _largest(root: np.ndarray, rank: int) -> np.ndarray:
+    """Give the principal directions of ``root @ root.T`` as columns of their length, by its smaller side."""
+    is_tall = root.shape[0] > root.shape[1]
+    sizes, axes = np.linalg.eigh(root.T @ root if is_tall else root @ root.T)
+    kept = np.argsort(-sizes, kind="stable")[:rank]
+    return np.asarray(root @ axes[:, kept] if is_tall else axes[:, kept] * np.sqrt(np.maximum(sizes[kept], 0.0)))
 
 
 def scale_of(blend: tuple[np.ndarray, np.ndarray], linear: tuple[np.ndarray, np.ndarray]) -> float:
