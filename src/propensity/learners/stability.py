@@ -175,7 +175,8 @@ def fit_stability(
     # What never occurs moves nothing: of numbers that are never missing, half of the columns.
     occurs = design.any(axis=0)
     root = _root(design[:, occurs], y, linear.margin(matrix), strength=strength, groups=groups, weight=weight)
-    largest = _largest(root, RANK)
+    axes, lengths, _ = np.linalg.svd(root, full_matrices=False)
+    largest = axes[:, :RANK] * lengths[:RANK]
     directions, rest = np.zeros((len(scales), largest.shape[1])), np.zeros(len(scales))
     directions[occurs] = largest
     rest[occurs] = np.maximum((root**2).sum(axis=1) - (largest**2).sum(axis=1), 0.0)
@@ -196,7 +197,10 @@ def _root(
     groups: np.ndarray,
     weight: np.ndarray | None,
 ) -> np.ndarray:
-    """Give a root of the sandwich, shape (n_coefficients, n_groups): ``H^-1`` times the score of each group."""
+    """Give a root of the sandwich, as wide as there are coefficients or groups, whichever are fewer.
+
+    It is ``H^-1`` times a root of S: of the scores' QR decomposition, the R has the same squares.
+    """
     weight = np.ones(len(y)) if weight is None else weight
     p = 1 / (1 + np.exp(-np.clip(margin, -500, 500)))
     penalty = np.full(design.shape[1], 1 / strength)
@@ -206,15 +210,8 @@ def _root(
     n_clusters = int(cluster.max()) + 1
     scores = np.zeros((n_clusters, design.shape[1]))
     np.add.at(scores, cluster, design * (weight * (y - p))[:, None])
-    return np.asarray(np.sqrt(n_clusters / max(n_clusters - 1, 1)) * np.linalg.solve(hessian, scores.T))
-
-
-def _largest(root: np.ndarray, rank: int) -> np.ndarray:
-    """Give the principal directions of ``root @ root.T`` as columns of their length, by its smaller side."""
-    is_tall = root.shape[0] > root.shape[1]
-    sizes, axes = np.linalg.eigh(root.T @ root if is_tall else root @ root.T)
-    kept = np.argsort(-sizes, kind="stable")[:rank]
-    return np.asarray(root @ axes[:, kept] if is_tall else axes[:, kept] * np.sqrt(np.maximum(sizes[kept], 0.0)))
+    few = np.asarray(np.linalg.qr(scores, mode="r"))
+    return np.asarray(np.sqrt(n_clusters / max(n_clusters - 1, 1)) * np.linalg.solve(hessian, few.T))
 
 
 def scale_of(blend: tuple[np.ndarray, np.ndarray], linear: tuple[np.ndarray, np.ndarray]) -> float:

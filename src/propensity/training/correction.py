@@ -67,8 +67,8 @@ def fit_shifts(
         None where no segment is flagged. A value that fewer than ten leads share, or that is not kept by name, is
         never corrected.
     """
-    blocks = np.unique(block[used])
-    held = used & np.isin(block, blocks[-N_RECENT:]) if is_time else used
+    recent = np.unique(block[used])[-N_RECENT:]
+    held = used & np.isin(block, recent) if is_time else used
     y, weight = examples.y, examples.weights
     if float((weight * y)[held].sum()) < MIN_CONVERTED_SHIFT:
         return None
@@ -83,7 +83,7 @@ def fit_shifts(
         levels = partial(_levels, examples, probability, {str(column): matrix[:, column] for column in left})
         found = _flagged(levels(held))
         if is_time:
-            found = _held_by_all(found, [levels(held & (block == b)) for b in blocks[-N_RECENT:]])
+            found = _held_by_all(found, [levels(held & (block == b)) for b in recent])
         if not len(found):
             break
         column = int(str(found.groupby("column")["evidence"].sum().idxmax()))

@@ -168,7 +168,7 @@ def learn(
 def _calibrator(
     margin: np.ndarray, examples: Examples, blocks: Blocks, rows: np.ndarray, *, left: np.ndarray | float = 1.0
 ) -> Calibrator:
-    """Calibrate out-of-fold margins of some rows, which count so many times as often as they do."""
+    """Calibrate out-of-fold margins of some rows, whose weights `left` multiplies."""
     return fit_calibrator(
         margin[rows],
         examples.y[rows],
