@@ -11,6 +11,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 import shap
+from scipy import special
 from sklearn.metrics import roc_auc_score
 
 from propensity.errors import BundleError
@@ -123,6 +124,18 @@ def test_depth_is_bounded() -> None:
     matrix, y = some_leads()
     stumps = fit_forest(matrix, y, categorical=(2,), n_trees=5, max_depth=1, seed=0)
     assert {tree["num_leaves"] for tree in stumps.booster.dump_model()["tree_info"]} == {2}
+
+
+@pytest.mark.parametrize(("n_columns", "most"), [(10, 254), (1_020, 50)])
+def test_numbers_of_wide_files_have_fewer_thresholds(n_columns: int, most: int) -> None:
+    rng = np.random.default_rng(3)
+    matrix = np.zeros((2_000, n_columns))
+    matrix[:, 0] = rng.normal(size=2_000)
+    y = (rng.random(2_000) < special.expit(2 * np.sin(9 * matrix[:, 0]))).astype(int)
+    forest = fit_forest(matrix, y, categorical=(), n_trees=400, max_depth=8, seed=0, kind="extra")
+    trees = forest.booster.trees_to_dataframe()
+    n_thresholds = trees.loc[trees["split_feature"].notna(), "threshold"].nunique()
+    assert most / 2 < n_thresholds <= most
 
 
 def test_another_seed_is_another_forest(forest: Forest) -> None:

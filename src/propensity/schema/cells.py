@@ -26,7 +26,6 @@ NEGATIVE_WORDS = frozenset(
     {"0", "-1", "false", "f", "no", "n", "lost", "closed lost", "not converted", "unconverted", "failure", "failed"}
 )
 
-_SPACES = re.compile(r"\s+")
 _MONEY = re.compile(r"^([-+]?)\s*(?:[$€£¥]|usd|eur|gbp|chf)?\s*(.*?)\s*(?:[$€£¥%]|usd|eur|gbp|chf)?$", re.IGNORECASE)
 _NUMBER = {
     ".": re.compile(r"^[-+]?(?:\d{1,3}(?:[,' \u00a0\u202f]\d{3})+|\d+)?(?:\.\d*)?(?:e[-+]?\d+)?$", re.IGNORECASE),
@@ -38,6 +37,11 @@ _WORD_NUMBERS = {"true": 1.0, "false": 0.0} | {
 }
 # A whole number as tools write it that keep a column with gaps as floats.
 _WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$")
+# Most cells of most exports: the same number however they are read, so they need not be made canonical first.
+_PLAIN = {
+    ".": re.compile(r"-?\d+(?:\.\d+)?", re.ASCII).fullmatch,
+    ",": re.compile(r"-?\d+", re.ASCII).fullmatch,
+}
 
 
 def normalise_name(name: object) -> str:
@@ -48,7 +52,8 @@ def normalise_name(name: object) -> str:
     >>> normalise_name("  Lead  Number ")
     'lead number'
     """
-    return _SPACES.sub(" ", unicodedata.normalize("NFKC", str(name)).strip()).casefold()
+    text = str(name)
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).split()).casefold()
 
 
 def canonical_text(value: object) -> str | None:
@@ -201,7 +206,11 @@ def _parse_numbers(series: pd.Series, *, missing: Sequence[str], decimal: str) -
         codes, uniques = distinct(series)
         empty = {*missing, ""}
         table, no_number = np.full(len(uniques) + 1, np.nan), np.zeros(len(uniques) + 1, dtype=bool)
+        is_plain = _PLAIN[decimal]
         for i, value in enumerate(uniques):
+            if isinstance(value, str) and is_plain(value):
+                table[i] = float(value)
+                continue
             text = canonical_text(value)
             if text is None or text in empty:
                 continue

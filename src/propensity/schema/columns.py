@@ -176,19 +176,20 @@ def infer_column(
     n_filled = int(texts.notna().sum())
     if n_filled == 0:
         return None, "every value is missing"
-    decimals: tuple[Literal[".", ","], ...] = (".", ",")
-    best: tuple[int, Literal[".", ","]] = min(
-        ((count_texts(series, missing=missing, decimal=mark), mark) for mark in decimals), key=lambda pair: pair[0]
-    )
+    decimal: Literal[".", ","] = "."
+    n_texts = count_texts(series, missing=missing)
+    if n_texts:
+        n_texts_comma = count_texts(series, missing=missing, decimal=",")
+        if n_texts_comma < n_texts:
+            decimal, n_texts = ",", n_texts_comma
     # Infinite and absurd numbers are numbers here: they are read as missing, but do not make the column a category.
-    kind: Kind = "number" if 1 - best[0] / n_filled >= NUMBER_SHARE else "category"
-    decimal = best[1] if kind == "number" else "."
+    kind: Kind = "number" if 1 - n_texts / n_filled >= NUMBER_SHARE else "category"
     if kind == "number":
         values, lost = read_numbers(series, missing=missing, decimal=decimal)
         filled = float(np.isfinite(values).mean())
         n_levels = len(np.unique(values[np.isfinite(values)]))
     else:
-        lost, filled, n_levels = 0, n_filled / len(series), int(texts.nunique())
+        decimal, lost, filled, n_levels = ".", 0, n_filled / len(series), int(texts.nunique())
     if filled == 0:
         return None, "no value can be read"
     if n_levels == 1 and filled == 1:
