@@ -1,0 +1,133 @@
+"""The only place for the command `explain`: why one lead scores as it does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from propensity.cli.models import find_model
+from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
+from propensity.cli.rows import rows_to_score
+from propensity.errors import InputError
+
+# What moves a lead less than these is shown as one sum.
+MAX_SHOWN = 15
+
+
+def add_explain(commands: Any) -> None:
+    """Describe `explain`."""
+    explain = commands.add_parser(
+        "explain",
+        help="why one lead scores as it does",
+        description="Show, column by column, what moves one lead away from a typical nurture lead.",
+    )
+    explain.add_argument("leads", metavar="LEADS", help="CSV or Parquet that holds the lead")
+    explain.add_argument("--lead", metavar="ID", required=True, help="its id, or its row number where leads have no id")
+    add_config(explain)
+    add_model(explain)
+    add_tables(explain, cutoffs=False)
+    explain.add_argument("--plot", metavar="PNG", help="also draw it as a waterfall")
+    add_json(explain)
+    explain.set_defaults(action=run_explain)
+
+
+def run_explain(options: argparse.Namespace) -> None:
+    """Show one lead's contributions."""
+    from propensity.explanations import show_value, strongest
+    from propensity.plotting import plot_waterfall
+    from propensity.schema import read_ids
+    from propensity.scoring import judge, score
+    from propensity.storage.writing import check_writable, replacing
+
+    plot = Path(options.plot) if options.plot else None
+    if plot is not None:
+        check_writable(plot)
+    config = optional_config(options)
+    model, fallback, why = find_model(options, config)
+    read, as_of = rows_to_score(options, config, model)
+    leads = read.frame
+    judged = judge(leads, model)
+    found = [i for i, key in enumerate(read_ids(judged.rows.ids, missing=())) if key == options.lead.strip()]
+    if not found:
+        msg = "No such lead in the file (--lead). Give the id exactly as the file writes it."
+        raise InputError(msg)
+    row = found[0]
+    lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
+    aside = None if read.aside is None else read.aside[judged.rows.position[[row]]]
+    shown = score(lead, model=model, as_of=as_of, fallback_reason=fallback, aside=aside).frame.iloc[0]
+    parts: list[dict[str, Any]] = []
+    explanation = judged.explanation if shown["scored_by"] == "model" else None
+    if explanation is not None and model.reference is not None:
+        families = {column.name: column.family for column in model.schema.columns}
+        typical = dict(zip(model.schema.names, model.reference.typical, strict=True))
+        for name, log_odds, points in strongest(explanation, model.schema.names, row):
+            cell = judged.rows.raw[name].iloc[row] if judged.rows.read[name].notna().iloc[row] else None
+            parts.append(
+                {
+                    "column": name,
+                    "family": families[name],
+                    "value": show_value(cell),
+                    "typical": typical[name],
+                    "log_odds": log_odds,
+                    "points": points,
+                }
+            )
+    answer = {
+        "lead": options.lead,
+        "probability": _number(shown["probability"]),
+        "band": shown["band"],
+        "scored_by": shown["scored_by"],
+        "fallback_reason": shown["fallback_reason"],
+        "points": _number(shown["points"]),
+        "fit_pp": _number(shown["fit_pp"]),
+        "behaviour_pp": _number(shown["behaviour_pp"]),
+        "reference_probability": explanation.reference_probability if explanation else None,
+        "reference_log_odds": explanation.reference_log_odds if explanation else None,
+        "log_odds": explanation.reference_log_odds + sum(part["log_odds"] for part in parts) if explanation else None,
+        "contributions": parts,
+        "reasons": [str(shown[name]) for name in shown.index if str(name).startswith("reason_") and shown[name]],
+        "model_version": shown["model_version"],
+    }
+    if plot is not None and explanation is not None:
+        values = {part["column"]: part["value"] for part in parts}
+        names = model.schema.names
+        figure = plot_waterfall(explanation, row, names=names, shown=[values[name] for name in names])
+        with replacing(plot) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+    if options.json:
+        print(json.dumps(answer, allow_nan=False))
+    else:
+        _print_explanation(answer, why)
+        if plot is not None and explanation is None:
+            print("No plot was drawn: the rules answered, and there is nothing to add up.")
+
+
+def _print_explanation(answer: dict[str, Any], why: str) -> None:
+    print(f"Lead {answer['lead']}: {answer['band']}", end="")
+    if answer["probability"] is not None:
+        print(f", probability {answer['probability']:.1%}", end="")
+    print(f" (by the {answer['scored_by']})" if answer["scored_by"] else f" ({answer['fallback_reason']})")
+    if why:
+        print(f"By the rules: {why}")
+    if answer["reference_probability"] is None:
+        print("\n".join(f"  {reason}" for reason in answer["reasons"]))
+        return
+    print(
+        f"A typical nurture lead: {answer['reference_probability']:.1%}. "
+        f"Who they are: {answer['fit_pp']:+.1f} points. What they did: {answer['behaviour_pp']:+.1f} points.\n"
+    )
+    strongest, rest = answer["contributions"][:MAX_SHOWN], answer["contributions"][MAX_SHOWN:]
+    width = min(max(len(part["column"]) for part in strongest), 40)
+    print(f"  {'':{width}} {'points':>8}  value")
+    for part in strongest:
+        value = f"{part['value']} (typical {part['typical']})"
+        print(f"  {part['column'][:40]:{width}} {part['points']:>+8.2f}  {value}")
+    if rest:
+        points = sum(part["points"] for part in rest)
+        print(f"  {f'{len(rest)} other columns':{width}} {points:>+8.2f}  all of them: --json")
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or value != value else float(value)  # noqa: PLR0124 - NaN differs from itself

@@ -1,0 +1,75 @@
+"""The only place for the command line as a whole: its commands and its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from propensity import __version__
+from propensity.cli.audit import add_audit
+from propensity.cli.explain import add_explain
+from propensity.cli.features import add_features
+from propensity.cli.init import add_init
+from propensity.cli.sample import add_sample
+from propensity.cli.score import add_score
+from propensity.cli.train import add_train
+from propensity.errors import PropensityError
+
+DESCRIPTION = """\
+Learn from past leads which new ones will buy.
+
+  propensity init leads.csv --target converted     look at a file, write propensity.toml
+  propensity audit                                 which columns know the future, what else is wrong
+  propensity train                                 learn, test, register the model
+  propensity score new_leads.csv -o scores.csv     probability, band and reasons for each lead
+  propensity explain new_leads.csv --lead 4711     why one lead scores as it does
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="propensity", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"propensity {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add_init(commands)
+    add_audit(commands)
+    add_train(commands)
+    add_score(commands)
+    add_explain(commands)
+    add_features(commands)
+    add_sample(commands)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name.
+
+    Returns
+    -------
+    int
+        0 done, 2 bad input, 3 a promise failed under --strict, 4 too many rows degraded, 5 cannot write,
+        6 registry unavailable, 7 another run holds the output. A bug is let through as a traceback, exit code 1.
+    """
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        options.action(options)
+    except PropensityError as error:
+        print(f"propensity {options.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        print(f"propensity {options.command}: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    return 0
