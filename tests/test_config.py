@@ -84,14 +84,6 @@ def test_all_problems_are_named_at_once() -> None:
     ("sections", "problem"),
     [
         (
-            {"agreement": {"policy": "profit"}},
-            "agreement: policy 'profit' is not available yet; use 'promise' or 'capacity'",
-        ),
-        (
-            {"agreement": {"value_per_win": 9, "hysteresis_logit": 0.3}},
-            "agreement: not available yet, take the line out: hysteresis_logit, value_per_win",
-        ),
-        (
             {"rules": rule(event="demo", decay="linear")},
             "rules.points.1: rules on events are not available yet, name a column instead of: decay, event",
         ),
@@ -104,6 +96,19 @@ def test_what_is_agreed_on_but_not_built_is_refused_as_such(sections: dict[str, 
 @pytest.mark.parametrize(
     ("sections", "problem"),
     [
+        (
+            {"agreement": {"policy": "profit"}},
+            "agreement: policy 'profit' needs cost_per_contact and value_per_win (or value_column), in one currency",
+        ),
+        (
+            {"agreement": {"value_per_win": 9}},
+            "agreement: a call pays or not by both what it costs (cost_per_contact) and what a win brings "
+            "(value_per_win, or value_column for a value of each lead's own): give both above 0, or neither",
+        ),
+        (
+            {"agreement": {"value_per_win": 9, "cost_per_contact": 10}},
+            "agreement: no call ever pays: cost_per_contact (10) is above value_per_win (9)",
+        ),
         (
             {"data": {"timezone": "Mars"}},
             "data.timezone: must be a time zone name such as 'UTC' or 'Europe/Ljubljana'; got 'Mars'",

@@ -273,32 +273,46 @@ class BandAgreement(Section):
 class AgreementConfig(Section):
     """What marketing and sales agreed on."""
 
-    policy: Literal["promise", "capacity"] = "promise"
+    policy: Literal["promise", "capacity", "profit"] = "promise"
     sql_precision: Share | None = None
     mql_recall: Share = 0.90
     confidence: Share = 0.90
     capacity_per_week: Annotated[float, Field(gt=0)] | None = None
+    leads_per_rep: Annotated[float, Field(gt=0)] | None = None
+    value_per_win: Annotated[float, Field(ge=0)] = 0.0
+    value_column: str = ""
+    cost_per_contact: Annotated[float, Field(ge=0)] = 0.0
     uncertified_top: Annotated[float, Field(ge=0, lt=1)] = 0.05
     sql: BandAgreement = BandAgreement(owner="sales", action="call within a day")
     mql: BandAgreement = BandAgreement(owner="marketing", action="nurture")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _profit_is_later(cls, value: object) -> object:
-        later = {"value_per_win", "cost_per_contact", "hysteresis_logit"}
-        if isinstance(value, dict) and value.get("policy") == "profit":
-            msg = "policy 'profit' is not available yet; use 'promise' or 'capacity'"
-            raise ValueError(msg)
-        named = sorted(later & {*value}) if isinstance(value, dict) else []
-        if named:
-            msg = f"not available yet, take the line out: {', '.join(named)}"
-            raise ValueError(msg)
-        return value
+    hysteresis_logit: Annotated[float, Field(ge=0)] = 0.35
+    conversion: str = ""
+    review_on: dt.date | None = None
 
     @model_validator(mode="after")
     def _capacity_is_given(self) -> "AgreementConfig":
         if self.policy == "capacity" and self.capacity_per_week is None:
             msg = "policy 'capacity' needs capacity_per_week, how many leads sales can work in a week"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _prices_are_whole(self) -> "AgreementConfig":
+        has_value = self.value_per_win > 0 or self.value_column
+        if bool(has_value) != (self.cost_per_contact > 0):
+            msg = (
+                "a call pays or not by both what it costs (cost_per_contact) and what a win brings (value_per_win, or "
+                "value_column for a value of each lead's own): give both above 0, or neither"
+            )
+            raise ValueError(msg)
+        if self.policy == "profit" and not has_value:
+            msg = "policy 'profit' needs cost_per_contact and value_per_win (or value_column), in one currency"
+            raise ValueError(msg)
+        if self.cost_per_contact > self.value_per_win and not self.value_column:
+            msg = (
+                f"no call ever pays: cost_per_contact ({self.cost_per_contact:g}) is above value_per_win "
+                f"({self.value_per_win:g})"
+            )
             raise ValueError(msg)
         return self
 

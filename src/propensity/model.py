@@ -13,7 +13,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from propensity.bands import Bands
+from propensity.bands import Bands, Frontier
 from propensity.calibration import Calibrator
 from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
@@ -56,6 +56,8 @@ class Learned:
         What the ranges of scores come from; None in older bundles.
     monotone : Monotone or None
         The directions that scores were asked to be held to; None where there were none.
+    frontier : Frontier or None
+        What other thresholds would bring; None in older bundles.
     """
 
     encoder: Encoder
@@ -64,6 +66,7 @@ class Learned:
     bands: Bands
     stability: Stability | None = None
     monotone: Monotone | None = None
+    frontier: Frontier | None = None
 
     @property
     def directions(self) -> tuple[int, ...]:
@@ -193,6 +196,8 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
             parts["stability.json"] = learned.stability.to_dict()
         if learned.monotone is not None:
             parts["monotone.json"] = learned.monotone.to_dict()
+        if learned.frontier is not None:
+            parts["frontier.json"] = learned.frontier.to_dict()
         texts |= {_forest_file(i): blend.forests[kind].text for i, kind in enumerate(sorted(blend.forests))}
     files = {name: _json_bytes(part) for name, part in parts.items()}
     files |= {name: text.encode() for name, text in texts.items()}
@@ -293,6 +298,7 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
     monotone = None
     if "monotone.json" in files:
         monotone = Monotone.from_dict(_from_json(files["monotone.json"]), names=encoder.names)
+    frontier = Frontier.from_dict(_from_json(files["frontier.json"])) if "frontier.json" in files else None
     return Learned(
         encoder=encoder,
         blend=blend,
@@ -300,6 +306,7 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         bands=Bands.from_dict(_from_json(files["thresholds.json"])),
         stability=stability,
         monotone=monotone,
+        frontier=frontier,
     )
 
 

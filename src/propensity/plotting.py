@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from propensity.bands import Bands
+    from propensity.bands import Bands, Frontier
     from propensity.encoding import Encoder
     from propensity.evaluation import Evaluation, Measured
     from propensity.explanations import Explanation
@@ -127,6 +127,35 @@ def plot_learning_curve(curve: Curve) -> Figure:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda at, _position: f"{at:,.0f}")
     axes.legend(loc="lower left", edgecolor="none")
+    return figure
+
+
+def plot_frontier(frontier: Frontier) -> Figure:
+    """Draw how well called leads convert against how many are called, with the agreed points marked."""
+    table = frontier.table()
+    figure, axes = _axes(
+        "What would another threshold bring?\nFewer leads convert better; the marked points are what was agreed on",
+        f"leads called, of a {frontier.per}" if frontier.leads_per_week is None else "leads called a week",
+        "of them converted",
+    )
+    axes.fill_between(table["volume"], table["low"], table["high"], color=BAND, label="between its exact bounds")
+    axes.plot(table["volume"], table["precision"], color=MODEL, label="precision")
+    axes.plot(
+        table["volume"], table["recall"], color=INK, linewidth=0.8, linestyle="--", label="of all conversions found"
+    )
+    for _, point in table[table["agreed"] != ""].iterrows():
+        axes.plot(point["volume"], point["precision"], "o", color=OTHER)
+        axes.annotate(
+            f"{point['agreed']}: {point['volume']:,.0f}, {point['precision']:.0%}",
+            (point["volume"], point["precision"]),
+            xytext=(6, 8),
+            textcoords="offset points",
+            color=OTHER,
+        )
+    axes.set_ylim(0, 1.05)
+    axes.set_xlim(0, None)
+    axes.yaxis.set_major_formatter(lambda at, _position: f"{at:.0%}")
+    axes.legend(frameon=False, loc="center right")
     return figure
 
 

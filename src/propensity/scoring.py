@@ -152,7 +152,8 @@ def judge(leads: pd.DataFrame, model: PropensityModel, *, asked: pd.Series | Non
     Judged
     """
     leads = _with_derived(leads, model)
-    rows = partition(leads, model.schema, also=model.rules.columns_beside(model.schema, leads), asked=asked)
+    also = [*model.rules.columns_beside(model.schema, leads), *_value_column(model, leads)]
+    rows = partition(leads, model.schema, also=also, asked=asked)
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
         nan = np.full(len(rows.ids), np.nan)
@@ -196,6 +197,13 @@ def stability_range(margin: np.ndarray, spread: np.ndarray, *, calibrator: Calib
     ends = (np.clip(log_odds + way * REACH * spread, -calibrator.limit, calibrator.limit) for way in (-1, 1))
     low, high = (np.round(sigmoid(end), DECIMALS) for end in ends)
     return low, high
+
+
+def _value_column(model: PropensityModel, leads: pd.DataFrame) -> list[str]:
+    """Name the column that says what each lead would bring, where bands ask for it and the frame has it."""
+    deal = None if model.learned is None else model.learned.bands.deal
+    there = resolve_columns(leads.columns)
+    return [deal.column] if deal is not None and normalise_name(deal.column) in there else []
 
 
 def _with_derived(leads: pd.DataFrame, model: PropensityModel) -> pd.DataFrame:
@@ -268,9 +276,10 @@ def score(
     untimely = np.zeros(len(nameless), dtype=bool) if own_as_of is None else own_as_of.isna().to_numpy() & ~nameless
     is_nobodys = nameless | untimely | (why_aside != "")
     by_rules = (reason != "") & ~is_nobodys
-    points = model.rules.score(leads.reset_index(drop=True).iloc[rows.position])
-    own = _model_answers(judged, model, n_reasons=n_reasons)
-    theirs = _rule_answers(points, model, n_reasons=n_reasons)
+    given = leads.reset_index(drop=True).iloc[rows.position]
+    points = model.rules.score(given)
+    own = _model_answers(judged, model, given, n_reasons=n_reasons)
+    theirs = _rule_answers(points, model, given, n_reasons=n_reasons)
     band = np.where(is_nobodys, UNSCORED, np.where(by_rules, theirs.band, own.band))
     is_scored = band != UNSCORED
     frame = pd.DataFrame({model.schema.id or "row": rows.ids})
@@ -347,7 +356,7 @@ def _fallback_reasons(rows: LeadRows, model: PropensityModel, *, whole: str) -> 
     return np.where((rows.fault == "INVALID_ROW") & (for_all == ""), "INVALID_ROW", for_all).astype(object)
 
 
-def _model_answers(judged: Judged, model: PropensityModel, *, n_reasons: int) -> Answers:
+def _model_answers(judged: Judged, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:
     n, learned = len(judged.probability), model.learned
     texts: list[list[str]] = [[] for _ in range(n)]
     if learned is None or judged.explanation is None or model.reference is None:
@@ -358,7 +367,7 @@ def _model_answers(judged: Judged, model: PropensityModel, *, n_reasons: int) ->
             certified=nothing,
             reasons=texts,
         )
-    band = learned.bands.assign(judged.probability)
+    band = learned.bands.assign(judged.probability, leads=given)
     if n_reasons:
         texts = reason_texts(
             judged.explanation, judged.rows.raw, judged.rows.read, reference=model.reference, n_reasons=n_reasons
@@ -366,7 +375,7 @@ def _model_answers(judged: Judged, model: PropensityModel, *, n_reasons: int) ->
     return Answers(probability=judged.probability, band=band, certified=learned.bands.is_certified(band), reasons=texts)
 
 
-def _rule_answers(points: RuleScores, model: PropensityModel, *, n_reasons: int) -> Answers:
+def _rule_answers(points: RuleScores, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:
     """Let the sheet answer; without one line in it, nobody can."""
     rules, learned, n = model.rules, model.learned, len(points.points)
     probability = np.full(n, np.nan)
@@ -375,8 +384,9 @@ def _rule_answers(points: RuleScores, model: PropensityModel, *, n_reasons: int)
         band = np.full(n, UNSCORED, dtype=object)
     elif model.points_calibrator is not None:
         probability = np.round(model.points_calibrator.probability(rules.margin(points.points)), DECIMALS)
-        has_thresholds = learned is not None and model.verdict == "skill"
-        band = learned.bands.assign(probability) if learned and has_thresholds else rules.assign(points.points)
+        band = rules.assign(points.points)
+        if learned is not None and model.verdict == "skill":
+            band = learned.bands.assign(probability, leads=given)
     else:
         band = rules.assign(points.points)
     if n_reasons and rules.rules:
@@ -455,8 +465,10 @@ def wants_features(leads: pd.DataFrame, model: PropensityModel) -> bool:
 
 
 def expected_columns(model: PropensityModel) -> tuple[str, ...]:
-    """Name the columns that the model or its sheet reads."""
-    return (*model.schema.names, *(rule.column for rule in model.rules.rules))
+    """Name the columns that the model, its sheet or its bands read."""
+    deal = None if model.learned is None else model.learned.bands.deal
+    value = () if deal is None else (deal.column,)
+    return (*model.schema.names, *(rule.column for rule in model.rules.rules), *value)
 
 
 def active_share(model: PropensityModel) -> float:

@@ -9,7 +9,7 @@ import pytest
 from flat_leads import DATED, POINTS, SMALL, config, leads, run, with_conversions
 from propensity.config import Config
 from propensity.errors import InputError
-from propensity.schema import Tables
+from propensity.schema import Tables, partition
 from propensity.scoring import score
 from propensity.training import TrainingRun, fit_points_calibrator, prepare, train
 
@@ -312,15 +312,40 @@ def test_what_was_promised_and_what_was_assumed_is_said() -> None:
     assert any(f"{rate:.0%} was aimed at: three times the base rate" in sentence for sentence in assumed.warnings)
     agreed = run(leads(), config(agreement={"sql_precision": 0.95}))
     assert agreed.model.agreement["sql_precision"] == 0.95
+    assert agreed.model.learned is not None
+    best = agreed.model.learned.bands.sql_promise.certifiable
+    assert best is not None
+    assert 0.2 < best < 0.95
     assert [sentence for sentence in agreed.warnings if "SQL promise" in sentence] == [
-        "The SQL promise (95% convert) could not be certified; the top 5% of leads are called SQL, marked uncertified."
+        "The SQL promise (95% convert) could not be certified; the top 5% of leads are called SQL, marked uncertified. "
+        f"Two ways out: agree on a lower agreement.sql_precision (about {best:.0%} is what the same leads would certify), "
+        'or on what sales can work (agreement.policy = "capacity").'
     ]
+
+
+def test_sql_is_who_pays_lead_by_lead_and_the_frontier_tells_what_else_there_was() -> None:
+    history = leads()
+    history["Deal size"] = np.where(np.arange(len(history)) % 2, "1,000", "10")
+    agreement = {"policy": "profit", "cost_per_contact": 50, "value_column": "deal size", "leads_per_rep": 5}
+    trained = run(history, config(agreement=agreement))
+    learned = trained.model.learned
+    assert learned is not None
+    assert learned.frontier is not None
+    small = history["Deal size"] == "10"
+    probability = learned.probability(partition(history, trained.model.schema).read)
+    band = learned.bands.assign(probability, leads=history)
+    assert not (band[small] == "SQL").any()  # ten never pays for fifty
+    assert (band[~small] == "SQL").tolist() == (probability[~small].round(9) * 1000 >= 50).tolist()
+    assert {"near_best", "next_rep"} <= {*learned.frontier.table()}
+    assert trained.model.agreement["horizon_days"] == 90
+    with pytest.raises(InputError, match=r"agreement\.value_column names 'Worth', which the file does not have"):
+        run(history, config(agreement={**agreement, "value_column": "Worth"}))
 
 
 def test_a_capacity_is_kept_and_its_precision_may_stay_uncertified() -> None:
     agreement = {"policy": "capacity", "capacity_per_week": 1, "sql_precision": 0.9}
     by_capacity = run(leads(), config(columns={"date": "Created"}, agreement=agreement))
-    assert "The precision of the SQL band that fits the capacity could not be certified." in by_capacity.warnings
+    assert "A precision of 90% of the SQL band that fits the capacity could not be certified." in by_capacity.warnings
     learned = by_capacity.model.learned
     assert learned is not None
     assert learned.bands.policy == "capacity"

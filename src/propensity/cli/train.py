@@ -147,6 +147,9 @@ def _write_reports(result: TrainingRun, folder: Path, summary: Sequence[str]) ->
             "comparison.png": plotting.plot_comparison(evaluation),
             "beeswarm.png": plotting.plot_beeswarm(explanation, rows, learned.encoder),
         }
+        if learned.frontier is not None:
+            figures["frontier.png"] = plotting.plot_frontier(learned.frontier)
+            files["frontier.csv"] = table_csv(learned.frontier.table()).encode()
         if result.curve.levels:
             figures["learning_curve.png"] = plotting.plot_learning_curve(result.curve)
         for name, figure in figures.items():

@@ -40,7 +40,7 @@ SCORE_PATH = (
     "features/fit.py",
     "encoding.py",
     "calibration.py",
-    "bands.py",
+    "bands",
     "explanations.py",
     "rules.py",
     "learners",
@@ -322,9 +322,9 @@ def _signature(model: PropensityModel, config: Config) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    names = dict.fromkeys(
-        [*([model.schema.id] if model.schema.id else []), *model.schema.names, *(r.column for r in model.rules.rules)]
-    )
+    from propensity.scoring import expected_columns
+
+    names = dict.fromkeys([*([model.schema.id] if model.schema.id else []), *expected_columns(model)])
     anything = AnyType()  # type: ignore[no-untyped-call]
     columns: list[Any] = [ColSpec(anything, n, required=False) for n in names if n != config.columns.target]
     params = ParamSchema([ParamSpec("reasons", DataType.long, 4), ParamSpec("as_of", DataType.string, "")])

@@ -169,7 +169,10 @@ def _derive(project: Project) -> list[str]:
 
 
 def _agreement(base_rate: float | None) -> list[str]:
-    lines = ["[agreement]  # what marketing and sales agree on", 'policy = "promise"  # or "capacity"']
+    lines = [
+        "[agreement]  # what marketing and sales agree on; another agreement is another model version",
+        'policy = "promise"  # what SQL keeps: a precision; or "capacity", what sales can work; or "profit", its cost',
+    ]
     if base_rate is not None:
         rate = default_precision(base_rate)
         lines.append(
@@ -181,10 +184,17 @@ def _agreement(base_rate: float | None) -> list[str]:
         *lines,
         "mql_recall = 0.9  # MQL and SQL together hold this share of all conversions",
         "confidence = 0.9  # how sure the two promises must be, together",
-        "# capacity_per_week = 42  # for policy capacity: leads sales can work in a week; needs columns.date",
+        "# capacity_per_week = 42  # leads sales can work in a week, kept under every policy; needs columns.date",
+        "# leads_per_rep = 7  # that one rep works in a week: what one more would find is told",
+        "# cost_per_contact = 20.0  # with what a win brings, in one currency: no lead is SQL whose call does not pay",
+        "# value_per_win = 900.0",
+        '# value_column = ""  # a column that tells what each lead would bring, known when it is scored',
         "uncertified_top = 0.05  # called SQL, marked uncertified, when the promise cannot be certified",
         'sql = {owner = "sales", action = "call within a day"}',
         'mql = {owner = "marketing", action = "nurture"}',
+        "hysteresis_logit = 0.35  # with score --state: a lead leaves its band only this far below it, twice in a row",
+        '# conversion = "signed contract"  # what counts as one, in words both sides read alike',
+        "# review_on = 2027-01-01  # until when this stands; later scores say that it was to be looked at",
     ]
 
 

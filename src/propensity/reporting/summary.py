@@ -12,7 +12,7 @@ from propensity.reporting.findings import dropped_lines, flaw_lines, leak_lines
 from propensity.schema import MQL, SQL
 
 if TYPE_CHECKING:
-    from propensity.bands import Bands
+    from propensity.bands import Bands, Frontier
     from propensity.evaluation import Calibration, Evaluation, Measured
     from propensity.learners import Monotone
     from propensity.metrics import Interval
@@ -136,6 +136,8 @@ def training_summary(run: TrainingRun) -> list[str]:
             lines += ["", f"           {older_line(evaluation.older_gain, unit=unit)}"]
         lines += _learner_lines(run)
         lines += ["", *band_lines(learned.bands, evaluation, unit=unit)]
+        if learned.frontier is not None:
+            lines += [f"           {line}" for line in frontier_lines(learned.frontier, learned.bands)]
     lines += ["", *curve_lines(run.curve)]
     lines += ["", VERDICTS[run.model.verdict]]
     if run.warnings:
@@ -374,6 +376,27 @@ def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> 
         ]
     if not evaluation.is_calibrated:
         lines.append("           The probabilities were off on the test leads (above): so can rates and volumes be.")
+    return lines
+
+
+def frontier_lines(frontier: Frontier, bands: Bands) -> list[str]:
+    """Word what another threshold for SQL would bring: one more rep, and where money is known, the best of it."""
+    table = frontier.table()
+    here = table[table["threshold"] == bands.sql]
+    lines = []
+    if len(here) and here["share"].iloc[0] < 1:
+        rep = "one more rep" if frontier.leads_per_week is not None else "more reps"
+        lines.append(
+            f"{rep}, who would work the next {frontier.leads_per_rep:,.0f} leads of each {frontier.per}, would find "
+            f"about {here['next_rep'].iloc[0]:,.1f} conversions among them"
+        )
+    if table["near_best"].any():
+        best = table.sort_values("profit", kind="stable").iloc[-1]
+        near = table.loc[table["near_best"], "threshold"]
+        lines.append(
+            f"a call pays best from probability {best['threshold']:.4f} on ({best['profit']:,.0f} a {frontier.per}, on "
+            f"the leads that certified); as good within 2 %: {near.min():.4f} to {near.max():.4f}"
+        )
     return lines
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from propensity.bands import fit_bands
+from propensity.bands import Bands, Frontier, agreed_deal, fit_bands, trace_frontier
 from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
 from propensity.encoding import fit_encoder
@@ -67,7 +67,7 @@ def learn(
     pasts : Pasts or None
         What was fitted before, on rows of the same whole; None for nothing.
     with_ranges : bool
-        Measure too how far scores move from one training to the next.
+        Measure too how far scores move from one training to the next, and what other thresholds would bring.
     tune : callable () -> callable (trials made) -> bool, or None
         Search for settings of boosted trees on the blocks that choose the recipe. Called when the search begins; what
         it gives says whether another trial may.
@@ -139,6 +139,7 @@ def learn(
     # Margins that ranked the wrong way round before the last block are not set right by it.
     calibrator = calibrator if earlier.slope > 0 else earlier
     proposed, shipped = earlier.probability(margin), calibrator.probability(margin)
+    value = _worth(examples, config)
     bands = fit_bands(
         proposed[before],
         proposed[newest],
@@ -149,6 +150,7 @@ def learn(
         n_positive=round(float((weight * y).sum())),
         is_time=blocks.is_time,
         leads=None if examples.weight is None else examples.groups[newest],
+        values=None if value is None else (value[before], value[newest]),
     )
     # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
     bands = bands.moved(proposed[is_judged], shipped[is_judged])
@@ -162,7 +164,34 @@ def learn(
         return again.slope, again.intercept
 
     moves = calibrator_moves(recalibrated, examples.groups[is_judged], seed=learner.seed)
-    return replace(learned, stability=_stability(learned, examples, matrix, config, calibration=moves))
+    return replace(
+        learned,
+        stability=_stability(learned, examples, matrix, config, calibration=moves),
+        frontier=_frontier(bands, shipped, examples, newest, config),
+    )
+
+
+def _worth(examples: Examples, config: Config) -> np.ndarray | None:
+    """Give what a win of each row's lead would bring; None where all have the common value, or none was agreed on."""
+    deal = agreed_deal(config.agreement)
+    return None if deal is None else deal.values(examples.leads)
+
+
+def _frontier(bands: Bands, probability: np.ndarray, examples: Examples, rows: np.ndarray, config: Config) -> Frontier:
+    """Count what other thresholds would have brought, on the rows that certified these."""
+    value = _worth(examples, config)
+    return trace_frontier(
+        probability[rows],
+        examples.y[rows],
+        sql=bands.sql,
+        mql=bands.mql,
+        leads_per_week=bands.leads_per_week,
+        delta=(1 - config.agreement.confidence) / 2,
+        leads_per_rep=config.agreement.leads_per_rep,
+        deal=agreed_deal(config.agreement),
+        value=None if value is None else value[rows],
+        leads=None if examples.weight is None else examples.groups[rows],
+    )
 
 
 def _calibrator(

@@ -162,7 +162,7 @@ def predict_split(
         probability=probability,
         constant=np.full(len(test.y), np.average(past.y, weights=past.weights)),
         rules=rules,
-        band=learned.bands.assign(probability),
+        band=learned.bands.assign(probability, leads=test.leads),
         groups=test.groups,
         weight=test.weights,
     )
@@ -307,7 +307,7 @@ def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
         schema=prepared.schema,
         rules=prepared.rules,
         verdict="rules_only",
-        agreement=config.agreement.model_dump(mode="json"),
+        agreement=_terms(config),
         facts=_facts(prepared, config, None),
         plan=prepared.plan,
     )
@@ -329,7 +329,14 @@ def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
 
 def _agreement(config: Config, learned: Learned) -> dict[str, Any]:
     """Give the agreement with the precision that was really aimed at."""
-    return {**config.agreement.model_dump(mode="json"), "sql_precision": learned.bands.sql_promise.rate}
+    return {**_terms(config), "sql_precision": learned.bands.sql_promise.rate}
+
+
+def _terms(config: Config) -> dict[str, Any]:
+    """Give what was agreed on as plain JSON values, and of which conversions it speaks."""
+    agreement = config.agreement.model_dump(mode="json")
+    conversion = config.agreement.conversion or config.columns.target or "conversion"
+    return {**agreement, "conversion": conversion, "horizon_days": config.labels.horizon_days}
 
 
 def _facts(prepared: Prepared, config: Config, evaluation: Evaluation | None) -> dict[str, Any]:
@@ -403,6 +410,24 @@ def _passing(bound: Mapping[str, float], *, kept: Sequence[str]) -> list[str]:
     return [f"{told}. On past origins the model was better without: left out."]
 
 
+def _uncertified(config: Config, learned: Learned) -> str:
+    """Say that the SQL promise could not be certified, and the ways out."""
+    promise, agreed = learned.bands.sql_promise, config.agreement
+    if agreed.policy != "promise":
+        why = "fits the capacity" if agreed.policy == "capacity" else "pays"
+        return f"A precision of {promise.rate:.0%} of the SQL band that {why} could not be certified."
+    kept = (
+        f"about {promise.certifiable:.0%} is what the same leads would certify"
+        if promise.certifiable
+        else "these leads would certify no rate worth naming"
+    )
+    return (
+        f"The SQL promise ({promise.rate:.0%} convert) could not be certified; the top {agreed.uncertified_top:.0%} of "
+        f"leads are called SQL, marked uncertified. Two ways out: agree on a lower agreement.sql_precision ({kept}), "
+        'or on what sales can work (agreement.policy = "capacity").'
+    )
+
+
 def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: bool) -> tuple[str, ...]:
     found = [*prepared.said, *(f"{name}: {note}" for name, note in prepared.notes.items())]
     if (
@@ -417,12 +442,7 @@ def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: 
             "base rate, at most 80%."
         )
     if not learned.bands.sql_promise.certified:
-        found.append(
-            f"The SQL promise ({learned.bands.sql_promise.rate:.0%} convert) could not be certified; "
-            f"the top {config.agreement.uncertified_top:.0%} of leads are called SQL, marked uncertified."
-            if config.agreement.policy == "promise"
-            else "The precision of the SQL band that fits the capacity could not be certified."
-        )
+        found.append(_uncertified(config, learned))
     worked, recall = learned.bands.sql_share + learned.bands.mql_share, learned.bands.mql_promise
     if worked > MANY:
         stands = f"on {recall.n_leads:,} conversions none is certified" if recall.certified else "none is expected"

@@ -222,6 +222,7 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
         "columns.date": columns.date,
         "columns.group": columns.group,
         "evaluation.fold_column": config.evaluation.fold_column,
+        "agreement.value_column": config.agreement.value_column,
     }
     rules = build_rules(config.rules, missing=words, schema=schema)
     named = [str(find_column(leads, name, key=key)) for key, name in beside.items() if name]

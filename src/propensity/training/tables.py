@@ -110,7 +110,9 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     touches = tables.leads if columns.cutoff else None
     leads = tables.leads if touches is None else _one_a_lead(tables.leads, plan, config)
     asked = [*columns.fit, *columns.behaviour, *(rule.column for rule in config.rules.points)]
-    also = [name for name in (*asked, columns.date, columns.group, columns.converted_at) if name]
+    also = [
+        name for name in (*asked, columns.date, columns.group, columns.converted_at, *_worth(leads, config)) if name
+    ]
     read = read_lead_tables(leads, plan, events=tables.events, field_history=tables.field_history, also=also)
     if len(read.names) == 0:
         msg = f"No lead has an id: column {plan.id!r} (columns.id) is empty in every row. Name another."
@@ -198,6 +200,12 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         standing=standing,
         exported=exported,
     )
+
+
+def _worth(leads: pd.DataFrame, config: Config) -> tuple[str, ...]:
+    """Name the column that says what a win of each lead would bring, once it is there."""
+    name = config.agreement.value_column
+    return (str(find_column(leads, name, key="agreement.value_column")),) if name else ()
 
 
 def _check_history(read: LeadTables, columns: Sequence[str]) -> None:

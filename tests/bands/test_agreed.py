@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,7 +177,8 @@ def test_an_uncertified_top_of_zero_calls_nobody_sql() -> None:
     fitted = fit(chosen, certified, y, agreement=AgreementConfig(sql_precision=0.99, uncertified_top=0))
     assert fitted.sql == NOBODY
     assert set(fitted.assign(np.array([1.0, 0.0]))) == {"MQL", "nurture"}
-    assert fitted.sql_promise == Promise(rate=0.99, certified=False, observed=0.0, low=0.0, n_leads=0, n_converted=0)
+    promise = Promise(rate=0.99, certified=False, observed=0.0, low=0.0, n_leads=0, n_converted=0)
+    assert replace(fitted.sql_promise, certifiable=None) == promise
 
 
 def test_promising_probabilities_that_the_outcomes_refute_certify_nothing() -> None:
