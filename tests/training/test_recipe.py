@@ -318,8 +318,8 @@ def test_what_was_promised_and_what_was_assumed_is_said() -> None:
     assert 0.2 < best < 0.95
     assert [sentence for sentence in agreed.warnings if "SQL promise" in sentence] == [
         "The SQL promise (95% convert) could not be certified; the top 5% of leads are called SQL, marked uncertified. "
-        f"Two ways out: agree on a lower agreement.sql_precision (about {best:.0%} is what the same leads would certify), "
-        'or on what sales can work (agreement.policy = "capacity").'
+        f"Two ways out: agree on a lower agreement.sql_precision (about {best:.0%} is what the same leads would "
+        'certify), or on what sales can work (agreement.policy = "capacity").'
     ]
 
 
