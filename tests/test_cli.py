@@ -24,7 +24,7 @@ import pytest
 
 from propensity.cli import run
 from propensity.features import with_derived
-from propensity.registry import load_model
+from propensity.registry import Store, load_model
 from propensity.schema import partition
 from propensity.storage.configs import load_config, read_tables
 from propensity.storage.writing import holding
@@ -384,6 +384,7 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
     reports = project.folder / "models" / "reports" / project.bundle.name
     assert {path.name for path in reports.iterdir()} == {
         *("summary.txt", "card.md", "reliability.png", "gain.png", "scores.png", "comparison.png", "beeswarm.png"),
+        *("frontier.png", "frontier.csv"),
         *("metrics.csv", "reliability.csv", "gain.csv", "bands.csv", "months.csv", "segments.csv"),
         "learning_curve.png",
     }
@@ -391,6 +392,25 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
     for figure in ("140 converted (14.0%)", "AUC", "log loss", "constant", "lift in top 10 %", "points sheet"):
         assert figure in summary
     assert f"{told.json['thresholds']['sql']:.4f}" in summary
+
+
+def test_a_new_agreement_is_a_new_version_and_says_who_moves(fresh: Project) -> None:
+    first = fresh.train("--alias", "champion").json
+    assert first["agreement_changed"] is None
+    fresh.edit("mql_recall = 0.9 ", "mql_recall = 0.6 ")
+    told = tell("train", "-c", str(fresh.config))
+    assert told.code == 0, told.err
+    assert "Agreement  changed since the champion:\n             mql_recall: 0.9 -> 0.6" in told.out
+    again = load_model(f"models:/lead-propensity/{fresh.n_versions()}", store=Store(folder=fresh.folder / "models"))
+    assert again.agreement["mql_recall"] == 0.6
+    assert again.version != load_model(first["model"]["path"]).version
+    moves = read(fresh.folder / "models" / "reports" / again.version / "moves.csv")
+    counts = moves[["SQL", "MQL", "nurture"]].to_numpy().astype(int)
+    n_moved = counts.sum() - counts.trace()
+    assert f", {n_moved:,} move:" in told.out
+    # Fewer conversions are asked for, so leads leave MQL and none comes in.
+    assert counts[1, 2] > 0
+    assert counts[2, :2].tolist() == [0, 0]
 
 
 def test_scores_have_the_agreed_columns_in_their_order(project: Project, scores: pd.DataFrame) -> None:

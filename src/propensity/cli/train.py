@@ -6,18 +6,24 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import store_folder
 from propensity.cli.options import add_config, add_json, config_hint
 from propensity.cli.progress import progress
-from propensity.errors import InputError, OutputError, PromiseError
+from propensity.errors import BundleError, InputError, OutputError, PromiseError, RegistryError
 from propensity.storage.writing import make_folder
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from propensity.config import Config
     from propensity.learners import MayGoOn
+    from propensity.model import PropensityModel
+    from propensity.registry import Registered, Store
+    from propensity.reporting import Moves
     from propensity.training import Allowance, TrainingRun
 
 
@@ -55,7 +61,7 @@ def run_train(options: argparse.Namespace) -> None:
     """Train, store, register and report."""
     from propensity.registry import Store, register
     from propensity.registry.store import check_registry
-    from propensity.reporting import training_json, training_summary
+    from propensity.reporting import moves_lines, training_json, training_summary
     from propensity.storage.bundles import save_model
     from propensity.storage.configs import load_config, read_tables
     from propensity.storage.writing import holding
@@ -76,12 +82,15 @@ def run_train(options: argparse.Namespace) -> None:
     make_folder(store.folder)
     with holding(store.folder / "mlflow.db"):
         check_registry(store)
+        champion = _champion(config, store)
         with progress(quiet=options.json) as tell:
             result = train(tables, config, progress=tell, tune=tune)
         version = result.model.version
-        summary = training_summary(result)
+        moves = None if champion is None else _moves(champion, result)
+        summary = [*training_summary(result), *([] if moves is None else ["", *moves_lines(moves)])]
         bundle = save_model(result.model, store.folder / "bundles" / version)
-        reports = _write_reports(result, store.folder / "reports" / version, summary)
+        also = {} if moves is None else {"moves": moves.table()}
+        reports = _write_reports(result, store.folder / "reports" / version, summary, also)
         registered = register(result, config, store=store, alias=options.alias, reports=reports)
     if options.json:
         stored = {
@@ -91,21 +100,26 @@ def run_train(options: argparse.Namespace) -> None:
             "uri": registered.uri,
             "path": str(bundle),
         }
-        print(json.dumps(training_json(result, stored), allow_nan=False))
+        changed = {"terms": moves.terms, "table": moves.table().to_dict("records")} if moves else None
+        print(json.dumps({**training_json(result, stored), "agreement_changed": changed}, allow_nan=False))
     else:
         print("\n".join(summary))
-        alias = f" as {registered.alias}" if registered.alias else ", without an alias"
-        print(f"\nRegistered {registered.uri}{alias} (model {version}).")
-        print(f"Bundle     {bundle}\nReports    {reports}")
-        hint = config_hint(Path(options.config))
-        if registered.alias == "champion":
-            print(f"Next:      propensity score NEW_LEADS -o scores.csv{hint}")
-        elif registered.alias:
-            print("The champion goes on scoring. To score with this one instead, either")
-            print(f"           propensity score NEW_LEADS -o scores.csv --model {registered.uri}{hint}")
-            print(f"           propensity train --alias champion{hint}")
+        _print_registered(registered, version, bundle, reports, config_hint(Path(options.config)))
     if options.strict:
         _check_promises(result)
+
+
+def _print_registered(registered: Registered, version: str, bundle: Path, reports: Path, hint: str) -> None:
+    """Say where the model is, and what comes next."""
+    alias = f" as {registered.alias}" if registered.alias else ", without an alias"
+    print(f"\nRegistered {registered.uri}{alias} (model {version}).")
+    print(f"Bundle     {bundle}\nReports    {reports}")
+    if registered.alias == "champion":
+        print(f"Next:      propensity score NEW_LEADS -o scores.csv{hint}")
+    elif registered.alias:
+        print("The champion goes on scoring. To score with this one instead, either")
+        print(f"           propensity score NEW_LEADS -o scores.csv --model {registered.uri}{hint}")
+        print(f"           propensity train --alias champion{hint}")
 
 
 def _allowance(minutes: float) -> Allowance:
@@ -124,8 +138,46 @@ def _allowance(minutes: float) -> Allowance:
     return begin
 
 
-def _write_reports(result: TrainingRun, folder: Path, summary: Sequence[str]) -> Path:
-    """Write the summary and the plots of a run beside its bundle."""
+def _champion(config: Config, store: Store) -> PropensityModel | None:
+    """Give the model that scores now, to compare agreements with; None where there is none or it cannot be read."""
+    from propensity.registry import load_model
+    from propensity.registry.store import champion_uri
+
+    try:
+        return load_model(champion_uri(config.registry.name), store=store)
+    except (BundleError, RegistryError):
+        return None
+
+
+def _moves(champion: PropensityModel, result: TrainingRun) -> Moves | None:
+    """Compare the champion's agreement with the new one on the newest leads; None where nothing changed for them."""
+    from propensity.reporting import Moves, changed_terms
+    from propensity.scoring import judge, wants_features
+
+    model, newest = result.model, result.newest
+    terms = changed_terms(champion.agreement, model.agreement)
+    if not terms or champion.learned is None or model.learned is None or wants_features(newest, champion):
+        return None
+    if champion.schema.id != model.schema.id or champion.schema.cutoff != model.schema.cutoff:
+        return None
+    bands = []
+    for one in (champion, model):
+        judged = judge(newest, one)
+        learned = one.learned
+        bands.append(learned.bands.assign(judged.probability, leads=newest.iloc[judged.rows.position]))  # type: ignore[union-attr]
+    return Moves(
+        terms=terms,
+        before=champion.learned.bands,
+        after=model.learned.bands,
+        band_before=bands[0],
+        band_after=bands[1],
+    )
+
+
+def _write_reports(
+    result: TrainingRun, folder: Path, summary: Sequence[str], tables: Mapping[str, pd.DataFrame]
+) -> Path:
+    """Write the summary, the tables and the plots of a run beside its bundle."""
     import io
 
     from propensity import plotting
@@ -157,6 +209,7 @@ def _write_reports(result: TrainingRun, folder: Path, summary: Sequence[str]) ->
             figure.savefig(content, format="png", dpi=120)
             files[name] = content.getvalue()
         files |= {f"{name}.csv": table_csv(table).encode() for name, table in evaluation.tables().items()}
+    files |= {f"{name}.csv": table_csv(table).encode() for name, table in tables.items()}
     write_folder(folder, files)
     return folder
 

@@ -1,16 +1,20 @@
 """The only place that words what a person reads: summaries, the model card, the commented config."""
 
 from propensity.reporting.findings import audit_json, audit_lines
+from propensity.reporting.moves import Moves, changed_terms, moves_lines
 from propensity.reporting.settings import config_text
 from propensity.reporting.summary import VERDICTS, band_lines, model_card, training_json, training_summary
 
 __all__ = [
     "VERDICTS",
+    "Moves",
     "audit_json",
     "audit_lines",
     "band_lines",
+    "changed_terms",
     "config_text",
     "model_card",
+    "moves_lines",
     "training_json",
     "training_summary",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from propensity.config import Config
@@ -27,7 +28,7 @@ from propensity.training.learning import fit_points_calibrator, learn, time_boun
 from propensity.training.monotone import monotone_warnings
 from propensity.training.pasts import Pasts
 from propensity.training.race import Race
-from propensity.training.rows import Prepared
+from propensity.training.rows import Examples, Prepared
 from propensity.training.segments import segment_columns
 from propensity.training.splitting import MIN_POSITIVES, can_learn, has_both, out_of_fold_blocks, splits
 from propensity.training.tuning import Allowance
@@ -40,6 +41,9 @@ MANY = 0.8
 SAMPLE_ROWS = 1000
 # Rows whose contributions say what is typical: more would cost as much as the training and move a mean by little.
 EXPLAINED_ROWS = 2000
+
+# Newest leads that show who moves between bands where an agreement changes.
+NEWEST_ROWS = 2000
 
 Progress = Callable[[str, float], None]
 
@@ -66,6 +70,8 @@ class TrainingRun:
         Encoded training rows for plots, evenly spread over the file; never stored.
     curve : Curve
         Whether more history would help.
+    newest : DataFrame, shape (up to 2000, any)
+        The newest training leads as read, to see who moves between bands; never stored.
     """
 
     model: PropensityModel
@@ -76,6 +82,7 @@ class TrainingRun:
     warnings: tuple[str, ...]
     sample: np.ndarray
     curve: Curve
+    newest: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def train(
@@ -240,7 +247,16 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         ),
         sample=learned.encoder.encode(examples.read.iloc[_spread(len(examples.y), SAMPLE_ROWS)]),
         curve=curve,
+        newest=examples.leads.iloc[_newest(examples)].reset_index(drop=True),
     )
+
+
+def _newest(examples: Examples) -> np.ndarray:
+    """Give positions of the newest rows, at most so many; of rows without time, some of all."""
+    n_rows = len(examples.y)
+    if examples.order is None:
+        return _spread(n_rows, NEWEST_ROWS)
+    return np.arange(max(0, n_rows - NEWEST_ROWS), n_rows)
 
 
 def _spread(n_rows: int, most: int) -> np.ndarray:
