@@ -146,9 +146,9 @@ def plot_frontier(frontier: Frontier) -> Figure:
     for _, point in table[table["agreed"] != ""].iterrows():
         axes.plot(point["volume"], point["precision"], "o", color=OTHER)
         axes.annotate(
-            f"{point['agreed']}: {point['volume']:,.0f}, {point['precision']:.0%}",
+            f"{'SQL' if point['agreed'] == 'SQL' else 'SQL and MQL'}: {point['volume']:,.1f}, {point['precision']:.0%}",
             (point["volume"], point["precision"]),
-            xytext=(6, 8),
+            xytext=(6, 8) if point["agreed"] == "SQL" else (-60, 10),
             textcoords="offset points",
             color=OTHER,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +16,7 @@ from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
 from propensity.features.fit import derive, derived_names
 from propensity.features.plan import CONVERTED, CREATED_LATER
+from propensity.hysteresis import Held, hold, shown
 from propensity.learners import REACH
 from propensity.model import PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
@@ -72,6 +73,10 @@ class Scores:
         Counts: duplicates, missing ids, unseen levels and the like.
     absent : tuple of str
         Features the input does not have.
+    position : array of int, shape (n_rows,)
+        Which input row each row is.
+    held : Held or None, shape (n_rows,)
+        Which band each lead is held in from now on; None where nothing was known of before.
     """
 
     frame: pd.DataFrame
@@ -80,6 +85,8 @@ class Scores:
     aside: np.ndarray
     notes: Mapping[str, int]
     absent: tuple[str, ...]
+    position: np.ndarray
+    held: Held | None = None
 
     def reasons(self, *, without: Sequence[str]) -> dict[str, int]:
         """Count rows by fallback reason, without those set aside for such reasons."""
@@ -226,6 +233,7 @@ def score(
     fallback_reason: str = "",
     aside: np.ndarray | None = None,
     asked: pd.Series | None = None,
+    held: Held | None = None,
 ) -> Scores:
     """Score leads.
 
@@ -244,6 +252,8 @@ def score(
         Why nobody scores a row, as `features.plan` has the words; empty where somebody does.
     asked : Series of stamps or None, shape (n_leads,)
         The instant each row is wanted at: rows of one lead that are set aside are two where these differ.
+    held : Held or None, shape (n_leads,)
+        Which band each lead was held in before; None: none is held, and ``band`` is ``band_raw``.
 
     Returns
     -------
@@ -287,8 +297,12 @@ def score(
     frame["probability"] = np.where(is_scored, np.where(by_rules, theirs.probability, own.probability), np.nan)
     is_models = is_scored & ~by_rules
     frame["p_low"], frame["p_high"] = (np.where(is_models, end, np.nan) for end in (judged.low, judged.high))
-    frame["band"], frame["band_raw"] = band, band
+    state = None if held is None else _hold(held.take(rows.position), band, frame["probability"].to_numpy(), model)
+    acted_on = band if state is None else shown(band, state)
+    frame["band"], frame["band_raw"] = acted_on, band
     certified = np.where(by_rules, theirs.certified, own.certified)
+    # The promise is about leads that reach a threshold, not about those that are held in spite of it.
+    certified = np.where(acted_on == band, certified, False)  # noqa: FBT003 - a value
     certified[~is_scored] = None
     frame["certified"] = pd.array(certified, dtype="boolean")
     frame["scored_by"] = np.where(is_scored, np.where(by_rules, "rules", "model"), "")
@@ -314,7 +328,17 @@ def score(
         aside=why_aside,
         notes={**_without_converted(rows.notes, aside), **_other_levels(judged, model)},
         absent=rows.absent,
+        held=state,
+        position=rows.position,
     )
+
+
+def _hold(held: Held, band: np.ndarray, probability: np.ndarray, model: PropensityModel) -> Held:
+    """Let bands follow probabilities as slowly as was agreed; where there are no thresholds for these, at once."""
+    if model.learned is None or model.verdict != "skill":
+        return replace(held, band=np.where(band == UNSCORED, held.band, band))
+    bands, margin = model.learned.bands, float(model.agreement.get("hysteresis_logit", 0.0))
+    return hold(band, probability, held, sql=bands.sql, mql=bands.mql, margin=margin)
 
 
 def _without_converted(notes: Mapping[str, int], aside: np.ndarray | None) -> dict[str, int]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import find_model
+from propensity.cli.nightly import kept_bands, without_suppressed
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
 from propensity.cli.rows import ASIDE, check_inputs_kept, print_notes, rows_to_score, said_aside
 from propensity.errors import PromiseError
 
 if TYPE_CHECKING:
+    from propensity.features import ScoringRows
+    from propensity.hysteresis import Held
     from propensity.model import PropensityModel
     from propensity.scoring import Scores
 
@@ -33,6 +37,15 @@ def add_score(commands: Any) -> None:
     add_config(score)
     add_model(score)
     add_tables(score)
+    score.add_argument(
+        "--state",
+        metavar="F",
+        help="which band each lead was in before: a lead moves up at once, and down only after two runs that say so; "
+        "made on first use, with a key beside it that no one else should have",
+    )
+    score.add_argument(
+        "--suppress", metavar="F", help="ids of people who objected: not scored, not written, not kept, only counted"
+    )
     score.add_argument("--reasons", type=int, default=4, metavar="N", help="reasons a lead, 0 to 20 (default 4)")
     score.add_argument(
         "--allow-degraded",
@@ -46,7 +59,7 @@ def add_score(commands: Any) -> None:
 
 def run_score(options: argparse.Namespace) -> None:
     """Score a file and write the scores."""
-    from propensity.scoring import BLAMELESS, check_degraded, score
+    from propensity.scoring import BLAMELESS, check_degraded
     from propensity.storage.scores import check_output, write_scores
     from propensity.storage.writing import holding
 
@@ -57,21 +70,23 @@ def run_score(options: argparse.Namespace) -> None:
         check_inputs_kept(output, options, config)
         model, fallback, why = find_model(options, config)
         rows, as_of = rows_to_score(options, config, model)
-        scores = score(
-            rows.frame,
-            model=model,
-            as_of=as_of,
-            n_reasons=options.reasons,
-            fallback_reason=fallback,
-            aside=rows.aside,
-            asked=rows.asked,
-        )
-        if not options.allow_degraded:
-            check_degraded(scores)
-        write_scores(scores.frame, output)
+        rows, codes = without_suppressed(rows, options.suppress, model)
+        with kept_bands(options, rows, as_of, model, suppressed=codes) as bands:
+            scores = _scored(
+                rows,
+                model=model,
+                as_of=as_of,
+                n_reasons=options.reasons,
+                fallback_reason=fallback,
+                held=bands.held,
+            )
+            if not options.allow_degraded:
+                check_degraded(scores)
+            write_scores(scores.frame, output)
+            bands.keep(scores)
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
-    warnings = [*rows.warnings, *_seen_before(options.as_of, model)]
+    warnings = [*rows.warnings, *_seen_before(options.as_of, model), *bands.said]
     if summary["scored_by"].get("model") and not model.facts.get("calibrated", True):
         warnings.append(OFF)
     if options.json:
@@ -83,6 +98,23 @@ def run_score(options: argparse.Namespace) -> None:
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
         raise PromiseError(msg)
+
+
+def _scored(rows: ScoringRows, *, model: PropensityModel, held: Held | None, **asked: Any) -> Scores:
+    """Score the rows; where everybody objected, there is no row and yet every column."""
+    import pandas as pd
+
+    from propensity.scoring import score
+
+    if len(rows.frame):
+        return score(rows.frame, model=model, aside=rows.aside, asked=rows.asked, held=held, **asked)
+    nobody = score(pd.DataFrame({str(name): [""] for name in rows.frame.columns}), model=model, **asked)
+    none = nobody.position[:0]
+    frame, aside = nobody.frame.iloc[:0], nobody.aside[:0]
+    held = None if held is None else held.take(none)
+    return replace(
+        nobody, frame=frame, aside=aside, position=none, n_degraded=0, n_untimely=0, notes={}, absent=(), held=held
+    )
 
 
 def _print_scores(

@@ -39,6 +39,7 @@ SCORE_PATH = (
     "features/countries.py",
     "features/fit.py",
     "encoding.py",
+    "hysteresis.py",
     "calibration.py",
     "bands",
     "explanations.py",

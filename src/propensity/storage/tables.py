@@ -93,6 +93,24 @@ def read_leads(path: Path, *, categories: Collection[str] = ()) -> Tables:
     return Tables(leads=leads, source=path.name)
 
 
+def read_lines(path: Path) -> list[str] | None:
+    """Read a plain list, one entry a line; None where the file is a table.
+
+    Parameters
+    ----------
+    path : Path
+        Text in UTF-8, or anything `read_table` reads.
+    """
+    if path.is_dir() or not path.exists() or _starts_with(path, b"PAR1"):
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    is_table = any(mark in line for line in lines for mark in ",;\t|")
+    return None if is_table else [line.strip().strip('"') for line in lines]
+
+
 def read_table(path: Path, *, query: str = "", categories: Collection[str] = ()) -> pd.DataFrame:
     """Read a file of events, outcomes, cutoffs or leads, through a read-only query where one is given.
 

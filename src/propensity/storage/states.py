@@ -1,0 +1,170 @@
+"""The only place that reads and writes which band each lead is held in, without saying who the leads are."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propensity.errors import InputError
+from propensity.hysteresis import Held
+from propensity.schema import MQL, NURTURE, SQL
+from propensity.storage.writing import check_writable, replacing, write_text
+
+KEY_NAME = "PROPENSITY_STATE_KEY"
+SCHEMA_VERSION = 1
+_BANDS = {SQL, MQL, NURTURE}
+
+Lead = tuple[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What runs up to now left behind.
+
+    Parameters
+    ----------
+    as_of : str
+        Of the newest run; empty before the first.
+    now, before : mapping of lead code to (band, runs that spoke for leaving it)
+        After the newest run, and before it: a run repeated starts where it had started.
+    """
+
+    as_of: str = ""
+    now: Mapping[str, Lead]
+    before: Mapping[str, Lead]
+
+    def base(self, as_of: str) -> Mapping[str, Lead] | None:
+        """Give what a run as of an instant starts from; None where a later run was there already."""
+        if not self.as_of or instant(as_of) > instant(self.as_of):
+            return self.now
+        return self.before if instant(as_of) == instant(self.as_of) else None
+
+    def held(self, codes: Sequence[str], *, as_of: str) -> Held:
+        """Give the state of leads as a run as of an instant finds it; nothing where a later run was there already."""
+        base = self.base(as_of) or {}
+        found = [base.get(code, ("", 0)) for code in codes]
+        return Held(
+            band=np.array([band for band, _ in found], dtype=object),
+            below=np.array([below for _, below in found], dtype=int),
+        )
+
+    def after(self, codes: Sequence[str], held: Held, *, as_of: str, without: Sequence[str] = ()) -> State:
+        """Give the state after a run; leads it did not see stay as they are, and those of `without` are forgotten."""
+        gone = {*without}
+        is_again = bool(self.as_of) and instant(as_of) == instant(self.as_of)
+        before = {code: lead for code, lead in (self.before if is_again else self.now).items() if code not in gone}
+        kept = self.now if is_again else before
+        seen = {c: (str(b), int(n)) for c, b, n in zip(codes, held.band, held.below, strict=True) if b and c}
+        now = {code: lead for code, lead in {**kept, **seen}.items() if code not in gone}
+        return State(as_of=as_of, now=now, before=before)
+
+
+def instant(text: str) -> dt.datetime:
+    """Read an instant as it is shown in scores; without a zone it is UTC."""
+    at = dt.datetime.fromisoformat(text)
+    return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at
+
+
+def state_key(path: Path) -> bytes:
+    """Give the secret that stands between ids and their codes: of the environment, else of the file beside the state.
+
+    Made on first use, readable for its owner alone.
+
+    Raises
+    ------
+    InputError
+        The key is too short to keep a secret, or the state is there and its key is not.
+    """
+    named = os.environ.get(KEY_NAME, "")
+    beside = path.with_name(f"{path.name}.key")
+    if named:
+        return _checked(named, KEY_NAME)
+    if beside.exists():
+        return _checked(beside.read_text(encoding="utf-8").strip(), beside.name)
+    if path.exists():
+        msg = (
+            f"{path.name} (--state) was written with a key that is not here. Set {KEY_NAME}, bring {beside.name} back, "
+            "or name another state to begin anew."
+        )
+        raise InputError(msg)
+    check_writable(beside)
+    with replacing(beside) as temporary:
+        temporary.write_text(secrets.token_hex(32) + "\n", encoding="utf-8")
+    beside.chmod(0o600)
+    return _checked(beside.read_text(encoding="utf-8").strip(), beside.name)
+
+
+def _checked(key: str, name: str) -> bytes:
+    if len(key) < 32:
+        msg = f"{name} is too short for a key of the state (--state): give at least 32 characters."
+        raise InputError(msg)
+    return key.encode()
+
+
+def code_of(lead_id: str | None, *, key: bytes) -> str:
+    """Give the code of an id: HMAC-SHA256, from which nobody without the key finds the id; empty without an id."""
+    return "" if lead_id is None else hmac.new(key, lead_id.encode(), hashlib.sha256).hexdigest()
+
+
+def read_state(path: Path, *, key: bytes) -> State:
+    """Read a state; one that is not there is that of a first run.
+
+    Raises
+    ------
+    InputError
+        It is none, or another key wrote it.
+    """
+    if not path.exists():
+        return State(now={}, before={})
+    try:
+        written_with, state = _parsed(path.read_text(encoding="utf-8"))
+    except (OSError, KeyError, TypeError, ValueError, IndexError, RecursionError, AttributeError) as error:
+        msg = f"{path.name} (--state) is no state of this tool. Restore a copy, or name another to begin anew."
+        raise InputError(msg) from error
+    if written_with != _fingerprint(key):
+        msg = f"{path.name} (--state) was written with another key. Set the {KEY_NAME} it was written with."
+        raise InputError(msg)
+    return state
+
+
+def _parsed(text: str) -> tuple[str, State]:
+    values = json.loads(text)
+    if values["schema_version"] != SCHEMA_VERSION:
+        raise ValueError
+    instant(values["as_of"])
+    leads: dict[str, Any] = values["leads"]
+    now = {code: _lead(lead[:2]) for code, lead in leads.items() if lead[0]}
+    before = {code: _lead(lead[2:]) for code, lead in leads.items() if lead[2]}
+    return values["key"], State(as_of=values["as_of"], now=now, before=before)
+
+
+def _lead(values: Sequence[Any]) -> Lead:
+    band, below = values
+    if band not in _BANDS or not isinstance(below, int):
+        raise ValueError
+    return band, below
+
+
+def write_state(path: Path, state: State, *, key: bytes) -> None:
+    """Write a state whole or not at all; the same bytes for the same state."""
+    nothing: Lead = ("", 0)
+    leads = {
+        code: [*state.now.get(code, nothing), *state.before.get(code, nothing)]
+        for code in sorted({*state.now, *state.before})
+    }
+    values = {"schema_version": SCHEMA_VERSION, "key": _fingerprint(key), "as_of": state.as_of, "leads": leads}
+    write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
+
+
+def _fingerprint(key: bytes) -> str:
+    return hmac.new(key, b"propensity state", hashlib.sha256).hexdigest()[:16]

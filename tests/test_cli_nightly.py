@@ -1,0 +1,154 @@
+"""What a nightly run keeps beside its scores: bands held before, people left out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from propensity.cli import run
+from propensity.synthetic import invent_leads
+
+
+def tell(*arguments: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([*arguments])
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path:
+    """A project whose likely leads convert, with a promise that any model keeps."""
+    folder = tmp_path_factory.mktemp("nightly")
+    (folder / "models").mkdir()
+    shutil.copy(empty_registry, folder / "models" / "mlflow.db")
+    world = invent_leads(n_history=900, n_new=80)
+    converted = (world.probability > np.quantile(world.probability, 0.7)) ^ (np.arange(900) % 20 == 7)
+    world.history.astype(str).assign(Converted=np.where(converted, "Yes", "No")).to_csv(
+        folder / "leads.csv", index=False
+    )
+    world.new.astype(str).to_csv(folder / "new.csv", index=False)
+    config = folder / "propensity.toml"
+    assert tell("init", str(folder / "leads.csv"), "--target", "Converted", "-o", str(config))[0] == 0
+    text = config.read_text().replace("origins = 5", "origins = 1").replace("max_trees = 3000", "max_trees = 20")
+    config.write_text(text.replace("mql_recall = 0.9 ", "mql_recall = 0.7 "))
+    code, _, err = tell("train", "-c", str(config), "--json")
+    assert code == 0, err
+    return folder
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("PROPENSITY_STATE_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return trained
+
+
+def night(project: Path, leads: Path, as_of: str, *more: str) -> pd.DataFrame:
+    code, _, err = tell(
+        "score", str(leads), "-c", str(project / "propensity.toml"), "--as-of", as_of, "-o", "scores.csv", *more
+    )
+    assert code == 0, err
+    return pd.read_csv("scores.csv", dtype={"Lead ID": str})
+
+
+def quieter(project: Path, path: Path) -> Path:
+    """The same leads with the behaviour of the one who did least."""
+    leads = pd.read_csv(project / "new.csv", dtype=str)
+    scores = night(project, project / "new.csv", "2026-01-01")
+    calmest = leads.iloc[int(scores["probability"].argmin())]
+    for name in leads.columns.drop(["Lead ID"]):
+        leads[name] = calmest[name]
+    leads.to_csv(path, index=False)
+    return path
+
+
+def test_a_lead_that_cools_keeps_its_band_for_one_night(project: Path, tmp_path: Path) -> None:
+    calm, state = quieter(project, tmp_path / "calm.csv"), ["--state", "state.json"]
+    first = night(project, project / "new.csv", "2026-01-05", *state)
+    assert (first["band"] == first["band_raw"]).all()
+    high = first["band"].isin(["SQL", "MQL"])
+    assert high.sum() > 5
+    second = night(project, calm, "2026-01-06", *state)
+    assert (second["band_raw"] == "nurture").all()
+    assert second["band"].tolist() == first["band"].tolist()
+    assert not second.loc[high, "certified"].any()  # the promise is about leads that reach a threshold
+    again = night(project, calm, "2026-01-06", *state)
+    pd.testing.assert_frame_equal(again, second)  # repeated, not one more night
+    third = night(project, calm, "2026-01-07", *state)
+    assert (third["band"] == "nurture").all()
+
+
+def test_a_run_as_of_an_earlier_day_holds_nothing_and_leaves_the_state(project: Path, tmp_path: Path) -> None:
+    calm = quieter(project, tmp_path / "calm.csv")
+    night(project, project / "new.csv", "2026-01-05", "--state", "state.json")
+    before = Path("state.json").read_bytes()
+    config = str(project / "propensity.toml")
+    code, out, _ = tell(
+        "score", str(calm), "-c", config, "--as-of", "2026-01-01", "-o", "scores.csv", "--state", "state.json"
+    )
+    assert code == 0
+    assert "later than this run" in out
+    assert (pd.read_csv("scores.csv")["band"] == "nurture").all()
+    assert Path("state.json").read_bytes() == before
+
+
+def test_no_id_is_in_the_state(project: Path) -> None:
+    ids = night(project, project / "new.csv", "2026-01-05", "--state", "state.json")["Lead ID"]
+    text = Path("state.json").read_text()
+    assert not any(one in text for one in ids)
+
+
+def test_people_who_objected_are_nowhere(project: Path) -> None:
+    everyone = night(project, project / "new.csv", "2026-01-05", "--state", "state.json")
+    gone = everyone["Lead ID"].iloc[[3, 5]]
+    Path("objected.txt").write_text("\n".join([*gone, "nobody"]) + "\n")
+    n_before = Path("state.json").read_text().count('":[')
+    left = night(project, project / "new.csv", "2026-01-06", "--state", "state.json", "--suppress", "objected.txt")
+    expected = everyone[~everyone["Lead ID"].isin(gone)].reset_index(drop=True)
+    assert left["Lead ID"].tolist() == expected["Lead ID"].tolist()
+    assert left["probability"].tolist() == expected["probability"].tolist()
+    assert Path("state.json").read_text().count('":[') == n_before - 2
+    config = str(project / "propensity.toml")
+    asked = ["score", str(project / "new.csv"), "-c", config, "-o", "scores.csv", "--suppress", "objected.txt"]
+    code, out, _ = tell(*asked)
+    assert code == 0
+    assert "suppressed: 2" in out
+    assert not any(one in out for one in gone)
+
+
+def test_where_everybody_objected_the_file_has_a_head_and_no_row(project: Path) -> None:
+    leads = pd.read_csv(project / "new.csv", dtype=str)
+    leads[["Lead ID"]].to_csv("objected.csv", index=False)
+    left = night(project, project / "new.csv", "2026-01-05", "--suppress", "objected.csv")
+    assert len(left) == 0
+    assert {"Lead ID", "probability", "band", "model_version"} <= {*left.columns}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--state", "state.json", "--cutoffs", "cutoffs.csv"], "--cutoffs scores leads at many"),
+        (["--suppress", "two.csv"], "none of them called 'Lead ID'"),
+        (["--suppress", "empty.csv"], "holds no id"),
+        (["--state", "broken.json"], "no state of this tool"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_and_nothing_written(project: Path, more: list[str], says: str) -> None:
+    leads = pd.read_csv(project / "new.csv", dtype=str)
+    leads[["Lead ID"]].assign(cutoff="2026-01-05").to_csv("cutoffs.csv", index=False)
+    Path("two.csv").write_text("a,b\n1,2\n")
+    Path("empty.csv").write_text("Lead ID\n\n\n")
+    Path("broken.json").write_text("{}")
+    Path("broken.json.key").write_text("k" * 32)
+    code, _, err = tell(
+        "score", str(project / "new.csv"), "-c", str(project / "propensity.toml"), "-o", "out.csv", *more
+    )
+    assert (code, says in err) == (2, True), err
+    assert not Path("out.csv").exists()
