@@ -3,7 +3,7 @@
 Usage: python benchmarks/hysteresis.py [--leads 5000] [--weeks 52]
 
 A lead's true log-odds drift slowly about a level of its own (sd 0.10 a week, drawn back by a twentieth); its score adds
-what one week's clicks and one night's training add to it (sd 0.25). A tenth of leads warms up for good at some week (+2).
+what one week's clicks and one training add to it (sd 0.25). A tenth of leads warms up for good in some week (+2).
 Thresholds are those that a tenth (SQL) and three in ten (MQL) reach in the first week.
 """
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from propensity import __version__
 from propensity.cli.audit import add_audit
 from propensity.cli.explain import add_explain
+from propensity.cli.export import add_export
 from propensity.cli.features import add_features
 from propensity.cli.init import add_init
 from propensity.cli.sample import add_sample
@@ -24,6 +25,7 @@ Learn from past leads which new ones will buy.
   propensity train                                 learn, test, register the model
   propensity score new_leads.csv -o scores.csv     probability, band and reasons for each lead
   propensity explain new_leads.csv --lead 4711     why one lead scores as it does
+  propensity export scores.csv --to hubspot -o F   scores as a CRM imports them
 """
 
 
@@ -39,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_score(commands)
     add_explain(commands)
+    add_export(commands)
     add_features(commands)
     add_sample(commands)
     return parser
