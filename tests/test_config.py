@@ -59,7 +59,8 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
         ),
         (
             {"rules": rule(weight=3)},
-            "rules.points.1.weight: no such key. Known: cap, column, group, name, op, points, value",
+            "rules.points.1.weight: no such key. Known: cap, column, decay, event, group, half_life_days, name, op, "
+            "override, points, value",
         ),
         (
             {"rules": {"groups": {"points": {"family": "fit", "top": 9}}}},
@@ -84,18 +85,41 @@ def test_all_problems_are_named_at_once() -> None:
     ("sections", "problem"),
     [
         (
-            {"rules": rule(event="demo", decay="linear")},
-            "rules.points.1: rules on events are not available yet, name a column instead of: decay, event",
+            {"rules": rule(event="demo", column="Demo")},
+            "rules.points.1: a rule is about a column or about an event type: name one of column and event",
         ),
-    ],
-)
-def test_what_is_agreed_on_but_not_built_is_refused_as_such(sections: dict[str, Any], problem: str) -> None:
-    assert [problem] == refusal(**sections)
-
-
-@pytest.mark.parametrize(
-    ("sections", "problem"),
-    [
+        (
+            {"rules": rule(decay="linear", half_life_days=7)},
+            "rules.points.1: only events grow old: decay 'linear' on column 'Visits' has no age to go by",
+        ),
+        (
+            {"rules": rule(column="", event="demo", decay="step")},
+            "rules.points.1: decay and half_life_days go together: after so many days an event is worth half",
+        ),
+        (
+            {"rules": rule(column="", event="demo", value=0)},
+            "rules.points.1: a rule on events counts them: op '>=' or '>' and a value of 1 or more, got >= 0",
+        ),
+        (
+            {"rules": rule(column="", event="demo")},
+            "rules count events (a rule), and the project has none: name data.events, or make them rules on a column",
+        ),
+        (
+            {"rules": rule(cap=-5)},
+            "rules.points.1.cap: input should be greater than 0; got -5",
+        ),
+        (
+            {"rules": rule(half_life_days=0)},
+            "rules.points.1.half_life_days: input should be greater than 0; got 0",
+        ),
+        (
+            {"rules": rule(points="many")},
+            "rules.points.1.points: input should be a valid number, unable to parse string as a number; got 'many'",
+        ),
+        (
+            {"rules": {"points": [*rule(value=1)["points"], *rule(name=" A  Rule ", value=1)["points"]]}},
+            "rules: rule names must differ, twice:  A  Rule , a rule",
+        ),
         (
             {"agreement": {"policy": "profit"}},
             "agreement: policy 'profit' needs cost_per_contact and value_per_win (or value_column), in one currency",

@@ -157,3 +157,101 @@ def test_another_sheet_has_another_digest() -> None:
 def test_a_rule_written_in_code_reads_cells_as_they_are() -> None:
     rule = Rule(name="demo", column="Demo", op="==", value="yes", points=30)
     assert rule.holds(pd.Series([" Yes", "no", ""])).tolist() == [True, False, False]
+
+
+SIGNAL = "demo events, exponential 30d"
+EVENTS = {"demo events": [0.0, 1.0, 3.0], SIGNAL: [0.0, 0.5, 2.2]}
+DECAYING = {"event": "Demo", "decay": "exponential", "half_life_days": 30, "points": 20}
+
+
+def test_each_event_gives_what_is_left_of_its_points_up_to_the_cap() -> None:
+    assert points(sheet(DECAYING), **EVENTS) == [0.0, 10.0, 44.0]
+    assert points(sheet({**DECAYING, "cap": 30}), **EVENTS) == [0.0, 10.0, 30.0]
+    assert points(sheet({**DECAYING, "points": -20, "cap": 30}), **EVENTS) == [0.0, -10.0, -30.0]
+
+
+def test_fewer_events_than_asked_for_give_nothing_however_fresh() -> None:
+    assert points(sheet({**DECAYING, "value": 2}), **EVENTS) == [0.0, 0.0, 44.0]
+    assert points(sheet({**DECAYING, "op": ">", "value": 1}), **EVENTS) == [0.0, 0.0, 44.0]
+
+
+def test_without_the_events_no_event_gives_points() -> None:
+    assert points(sheet(DECAYING), other=[1, 2]) == [0.0, 0.0]
+
+
+def test_a_sheet_says_what_feature_rows_must_count() -> None:
+    rules = sheet(DECAYING, {"event": "demo"}, {"column": "Demo events", "value": 1})
+    assert rules.columns == ("demo events, exponential 30d", "demo events", "Demo events")
+    assert [signal.decay for signal in rules.signals] == ["exponential", "none"]
+
+
+GROUPS = {
+    "who": {"family": "fit", "min": -20, "max": 40},
+    "did": {"family": "behaviour", "min": -30, "max": 60},
+}
+
+
+def graded(**columns: list[object]) -> list[str]:
+    rules = sheet(
+        {"column": "Title", "value": "ceo", "points": 30, "group": "who"},
+        {"column": "Size", "op": ">=", "value": 100, "points": 20, "group": "who"},
+        {**DECAYING, "cap": 80, "group": "did"},
+        groups=GROUPS,
+    )
+    frame = pd.DataFrame(columns)
+    return [str(one) for one in rules.grades(rules.score(frame))]
+
+
+def test_grades_are_quarters_of_what_each_family_can_give() -> None:
+    found = graded(
+        Title=["ceo", "ceo", "cto", "cto"],
+        Size=[500, 1, 500, 1],
+        **dict[str, list[object]]({"demo events": [9, 1, 1, 0], SIGNAL: [9.0, 0.75, 1.5, 0.0]}),
+    )
+    # Of 40 points of fit: 40, 30, 20, 0; of 60 points of engagement: 60, 15, 30, 0.
+    assert found == ["A1", "A3", "B2", "D4"]
+
+
+OVERRIDES = (
+    {"column": "Asked", "value": "yes", "override": "SQL"},
+    {"column": "Webinar", "value": "yes", "override": "MQL"},
+    {"column": "Competitor", "value": "yes", "override": "disqualify"},
+)
+
+
+def test_overrides_lift_or_keep_out_and_a_disqualified_lead_stays_out() -> None:
+    rules = sheet(*({"points": 0, **line} for line in OVERRIDES))
+    frame = pd.DataFrame(
+        {
+            "Asked": ["yes", "no", "no", "yes", "yes", "no"],
+            "Webinar": ["no", "yes", "yes", "no", "no", "no"],
+            "Competitor": ["no", "no", "no", "yes", "no", "yes"],
+        }
+    )
+    band = np.array(["nurture", "nurture", "SQL", "MQL", "unscored", "nurture"], dtype=object)
+    decided, name = rules.overridden(band, rules.score(frame))
+    assert decided.tolist() == ["SQL", "MQL", "SQL", "nurture", "unscored", "nurture"]
+    assert name.tolist() == ["rule 0", "rule 1", "", "rule 2", "", ""]
+    assert band.tolist()[0] == "nurture"  # the bands given are as they were
+
+
+def test_an_override_needs_no_points() -> None:
+    rules = build_rules(RulesConfig.model_validate({"points": [{"name": "asks", **OVERRIDES[0]}]}), missing=MISSING)
+    assert rules.score(pd.DataFrame({"Asked": ["yes"]})).points.tolist() == [0.0]
+
+
+def test_points_without_history_mean_what_the_scorecard_says() -> None:
+    rules = sheet({"column": "c", "value": 1}, base_rate=0.1, mql=40, points_to_double_odds=20)
+    prior = rules.prior(np.array([20.0, 40.0, 60.0]))
+    assert prior is not None
+    assert (prior / (1 - prior)).tolist() == pytest.approx([0.5 / 9, 1 / 9, 2 / 9])
+    assert sheet({"column": "c", "value": 1}).prior(np.array([40.0])) is None
+
+
+def test_sheets_of_older_bundles_have_no_events_and_no_overrides() -> None:
+    old = json.loads(json.dumps(sheet({"column": "c", "value": 1}).to_dict()))
+    del old["base_rate"]
+    for rule in old["rules"]:
+        for name in ("event", "decay", "half_life_days", "override"):
+            del rule[name]
+    assert Rules.from_dict(old) == sheet({"column": "c", "value": 1})

@@ -318,24 +318,43 @@ class AgreementConfig(Section):
 
 
 class RulePoints(Section):
-    """One line of the points sheet."""
+    """One line of the points sheet: what holds of a lead's column, or of its events of one type."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    column: str
+    column: str = ""
+    event: str = ""
     op: Literal["==", "!=", ">", ">=", "<", "<=", "in", "missing"] = "=="
     value: str | int | float | bool | tuple[str | int | float | bool, ...] | None = None
     points: Annotated[float, Field(ge=-1000, le=1000)]
     cap: Annotated[float, Field(gt=0)] | None = None
+    decay: Literal["none", "linear", "step", "exponential"] = "none"
+    half_life_days: Annotated[float, Field(gt=0, le=3650)] | None = None
     group: str = ""
+    override: Literal["SQL", "MQL", "disqualify"] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _events_are_later(cls, value: object) -> object:
-        named = sorted({"event", "decay", "half_life_days"} & {*value}) if isinstance(value, dict) else []
-        if named:
-            msg = f"rules on events are not available yet, name a column instead of: {', '.join(named)}"
+    def _what_goes_without_saying(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        usual = {"op": ">=", "value": 1} if value.get("event") else {}
+        return {**usual, **({"points": 0} if value.get("override") else {}), **value}
+
+    @model_validator(mode="after")
+    def _speaks_of_one_thing(self) -> "RulePoints":
+        if bool(self.column) == bool(self.event):
+            msg = "a rule is about a column or about an event type: name one of column and event"
             raise ValueError(msg)
-        return value
+        if self.event and (self.op not in {">", ">="} or not isinstance(self.value, int | float) or self.value < 1):
+            msg = f"a rule on events counts them: op '>=' or '>' and a value of 1 or more, got {self.op} {self.value!r}"
+            raise ValueError(msg)
+        if self.decay != "none" and not self.event:
+            msg = f"only events grow old: decay '{self.decay}' on column {self.column!r} has no age to go by"
+            raise ValueError(msg)
+        if (self.decay != "none") != (self.half_life_days is not None):
+            msg = "decay and half_life_days go together: after so many days an event is worth half"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _value_fits_op(self) -> "RulePoints":
@@ -372,6 +391,7 @@ class RulesConfig(Section):
     mql: float = 40.0
     sql: float = 70.0
     points_to_double_odds: Annotated[float, Field(gt=0)] = 20.0
+    base_rate: Share | None = None
     points: tuple[RulePoints, ...] = ()
     groups: Mapping[str, RuleGroup] = {}
 
@@ -380,14 +400,19 @@ class RulesConfig(Section):
         if self.sql < self.mql:
             msg = f"sql must be at or above mql, got sql={self.sql:g} and mql={self.mql:g}"
             raise ValueError(msg)
-        names = [rule.name for rule in self.points]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        names = [_folded(rule.name) for rule in self.points]
+        twice = sorted({rule.name for rule in self.points if names.count(_folded(rule.name)) > 1})
         if twice:
             msg = f"rule names must differ, twice: {', '.join(twice)}"
             raise ValueError(msg)
         unknown = sorted({rule.group for rule in self.points if rule.group} - {*self.groups})
         if unknown:
             msg = f"rules name groups that are not in [rules.groups]: {', '.join(unknown)}"
+            raise ValueError(msg)
+        fit = {name for name, group in self.groups.items() if group.family == "fit"}
+        growing_old = [rule.name for rule in self.points if rule.group in fit and rule.decay != "none"]
+        if growing_old:
+            msg = f"who a lead is does not decay: {', '.join(growing_old)} is in a group of the family fit"
             raise ValueError(msg)
         return self
 
@@ -412,6 +437,17 @@ class Config(Section):
     agreement: AgreementConfig = AgreementConfig()
     rules: RulesConfig = RulesConfig()
     registry: RegistryConfig = RegistryConfig()
+
+    @model_validator(mode="after")
+    def _counted_events_are_there(self) -> "Config":
+        counted = [rule.name for rule in self.rules.points if rule.event]
+        if counted and not (self.has_tables and (self.data.events is not None or self.columns.stages)):
+            msg = (
+                f"rules count events ({', '.join(counted[:3])}), and the project has none: name data.events, or make "
+                "them rules on a column"
+            )
+            raise ValueError(msg)
+        return self
 
     def digest_source(self) -> dict[str, Any]:
         """Give what the config digest is taken over: neither paths nor the registry's name."""
@@ -491,6 +527,8 @@ def _sentence(item: Any, settings: object) -> str:
     if written < len(path):
         return f"{_key(path[:written])}: must be text, a finite number or a list of them"
     got = _get(settings, tuple(path))
+    if not path:
+        return str(allowed)
     return f"{_key(path)}: {allowed}" if isinstance(got, Mapping) else f"{_key(path)}: {allowed}; got {got!r}"
 
 

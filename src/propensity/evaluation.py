@@ -83,6 +83,8 @@ class Predictions:
     older_gain : array of float or None, shape (n_rows,)
         How much lower the row's log loss is because the older half of its past teaches too; NaN or None where that
         was not tried.
+    overrides : mapping of rule to (what it asks for, array of bool of shape (n_rows,))
+        The rules that decide a band whatever a lead scores, and where they hold; of the headline rows alone.
     """
 
     y: np.ndarray
@@ -95,6 +97,7 @@ class Predictions:
     period: np.ndarray | None = None
     slices: Mapping[str, np.ndarray] = field(default_factory=dict)
     older_gain: np.ndarray | None = None
+    overrides: Mapping[str, tuple[str, np.ndarray]] = field(default_factory=dict)
 
     @property
     def weights(self) -> np.ndarray:
@@ -274,6 +277,7 @@ class Evaluation:
             "reliability": self.reliability(),
             "gain": self.gain(),
             "bands": self.bands(),
+            **({"overrides": self.overrides()} if self.test.overrides else {}),
             "segments": self.slices(),
             "months": self.by_month(),
         }
@@ -409,11 +413,43 @@ class Evaluation:
             )
         return pd.DataFrame(records)
 
+    def overrides(self) -> pd.DataFrame:
+        """Tabulate what each rule that overrides bands would have moved on the headline rows: its price.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``rule, asks_for, holds, moved, converted, rate, low, high``: of the leads it moves out of their
+            band, those that converted; the interval is exact, 90 %.
+        """
+        records = []
+        for name, (wanted, holds) in self.test.overrides.items():
+            band = self.test.band
+            lower = {SQL: (MQL, NURTURE), MQL: (NURTURE,)}.get(wanted, (SQL, MQL))
+            moved = holds & np.isin(band, lower)
+            n, won = int(moved.sum()), int(self.test.y[moved].sum())
+            low, high = rate_interval(won, n, confidence=0.9) if n else (0.0, 1.0)
+            records.append(
+                {
+                    "rule": name,
+                    "asks_for": wanted,
+                    "holds": int(holds.sum()),
+                    "moved": n,
+                    "converted": won,
+                    "rate": won / n if n else float("nan"),
+                    "low": low,
+                    "high": high,
+                }
+            )
+        return pd.DataFrame.from_records(
+            records, columns=["rule", "asks_for", "holds", "moved", "converted", "rate", "low", "high"]
+        )
+
 
 def pool(parts: Sequence[Predictions]) -> Predictions:
     """Put the test rows of several splits together."""
     names = ("y", "probability", "constant", "rules", "band", "groups")
-    pooled = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    pooled: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     periods = [part.period for part in parts if part.period is not None]
     gains = [np.full(len(part.y), np.nan) if part.older_gain is None else part.older_gain for part in parts]
     shared = [name for name in parts[0].slices if all(name in part.slices for part in parts)]

@@ -298,7 +298,7 @@ def score(
     is_models = is_scored & ~by_rules
     frame["p_low"], frame["p_high"] = (np.where(is_models, end, np.nan) for end in (judged.low, judged.high))
     state = None if held is None else _hold(held.take(rows.position), band, frame["probability"].to_numpy(), model)
-    acted_on = band if state is None else shown(band, state)
+    acted_on, override = model.rules.overridden(band if state is None else shown(band, state), points)
     frame["band"], frame["band_raw"] = acted_on, band
     certified = np.where(by_rules, theirs.certified, own.certified)
     # The promise is about leads that reach a threshold, not about those that are held in spite of it.
@@ -308,7 +308,7 @@ def score(
     frame["scored_by"] = np.where(is_scored, np.where(by_rules, "rules", "model"), "")
     why_nobody = np.where(why_aside == CONVERTED, "ALREADY_CONVERTED", "INVALID_ROW")
     frame["fallback_reason"] = np.where(is_nobodys, why_nobody, reason)
-    frame["override"] = ""
+    frame["override"] = override
     frame["points"] = np.where(is_scored, points.points, np.nan) if model.rules.rules else np.nan
     families = family_points(judged.explanation, model.schema) if judged.explanation else {}
     for family in ("fit", "behaviour"):
@@ -326,11 +326,21 @@ def score(
         n_degraded=int(degraded[~is_nobodys].sum()),
         n_untimely=int((untimely & ~np.isin(why_aside, BLAMELESS)).sum()),
         aside=why_aside,
-        notes={**_without_converted(rows.notes, aside), **_other_levels(judged, model)},
+        notes={
+            **_without_converted(rows.notes, aside),
+            **_other_levels(judged, model),
+            **_priors(model, n_told=int((by_rules & is_scored).sum())),
+        },
         absent=rows.absent,
         held=state,
         position=rows.position,
     )
+
+
+def _priors(model: PropensityModel, *, n_told: int) -> dict[str, int]:
+    """Count probabilities that no history stands behind."""
+    is_prior = model.points_calibrator is None and model.rules.rules and model.rules.base_rate is not None
+    return {"probabilities_are_a_prior": n_told} if is_prior and n_told else {}
 
 
 def _hold(held: Held, band: np.ndarray, probability: np.ndarray, model: PropensityModel) -> Held:
@@ -413,6 +423,8 @@ def _rule_answers(points: RuleScores, model: PropensityModel, given: pd.DataFram
             band = learned.bands.assign(probability, leads=given)
     else:
         band = rules.assign(points.points)
+        prior = rules.prior(points.points)
+        probability = probability if prior is None else np.round(prior, DECIMALS)
     if n_reasons and rules.rules:
         texts = rules.reason_texts(points, n_reasons=n_reasons)
     return Answers(probability=probability, band=band, certified=np.zeros(n, dtype=bool).astype(object), reasons=texts)
@@ -485,14 +497,15 @@ def wants_features(leads: pd.DataFrame, model: PropensityModel) -> bool:
     if model.schema.cutoff is None:
         return False
     there = {normalise_name(name) for name in leads.columns}
-    return not {normalise_name(name) for name in (*model.plan.behaviour_names, model.schema.cutoff)} <= there
+    counted = [signal.column for signal in model.plan.signals]
+    return not {normalise_name(name) for name in (*model.plan.behaviour_names, *counted, model.schema.cutoff)} <= there
 
 
 def expected_columns(model: PropensityModel) -> tuple[str, ...]:
     """Name the columns that the model, its sheet or its bands read."""
     deal = None if model.learned is None else model.learned.bands.deal
     value = () if deal is None else (deal.column,)
-    return (*model.schema.names, *(rule.column for rule in model.rules.rules), *value)
+    return (*model.schema.names, *model.rules.columns, *value)
 
 
 def active_share(model: PropensityModel) -> float:

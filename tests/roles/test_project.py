@@ -64,8 +64,8 @@ def test_leads_events_and_outcomes_make_a_project_of_tables() -> None:
         "email": ("email clicked", "email opened"),
         "web": ("page visit", "pricing page visit"),
     }
-    assert {rule["column"] for rule in project.rules if rule["group"] == "behaviour"} == {
-        *("demo count 90d", "email clicked count 90d", "pricing page visit count 90d")
+    assert {rule.get("event") for rule in project.rules if rule["group"] == "behaviour"} == {
+        *("demo", "email clicked", "email opened", "page visit", "pricing page visit", None)
     }
 
 

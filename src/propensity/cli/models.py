@@ -61,10 +61,11 @@ def _rules_alone(config: Config) -> PropensityModel:
     plan = reading_plan(config)
     if not config.has_tables:
         schema = Schema(columns=(), id=config.columns.id, missing=missing_words(words, None))
-        return rules_model(build_rules(config.rules, missing=words), schema)
+        alone = replace(plan, has_events=False, stages={})
+        return replace(rules_model(build_rules(config.rules, missing=words), schema), plan=alone)
     schema = Schema(columns=(), id=plan.id, missing=missing_words(words, None), cutoff=CUTOFF)
-    model = rules_model(build_rules(config.rules, missing=words), schema)
-    return replace(model, plan=plan.of_columns([rule.column for rule in config.rules.points]))
+    rules = build_rules(config.rules, missing=words)
+    return replace(rules_model(rules, schema), plan=replace(plan.of_columns(rules.columns), signals=rules.signals))
 
 
 def _store(options: argparse.Namespace) -> Store:

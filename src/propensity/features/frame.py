@@ -31,6 +31,7 @@ from propensity.errors import InputError
 from propensity.features.behaviour import behaviour_features
 from propensity.features.fit import derive
 from propensity.features.plan import CONVERTED, CREATED_LATER, CUTOFF, NO_CUTOFF, EventNames, FeaturePlan, HistoryNames
+from propensity.features.points import signal_features
 from propensity.schema import Schema, find_column, missing_words, normalise_name, partition, resolve_columns
 
 if TYPE_CHECKING:
@@ -332,6 +333,9 @@ def feature_frame(
     if tables.events is not None:
         owner, created_at = tables.owner[lead], tables.created_at[lead]
         parts.append(behaviour_features(tables.events, plan, key=owner, cutoff=cutoff, created_at=created_at))
+        if plan.signals:
+            lookback = plan.lookback_days
+            parts.append(signal_features(tables.events, plan.signals, lookback_days=lookback, key=owner, cutoff=cutoff))
     names = [normalise_name(name) for part in parts for name in part.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -39,6 +39,36 @@ class HistoryNames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Signal:
+    """Events of one type as the points sheet counts them.
+
+    Parameters
+    ----------
+    type : str
+        Canonical name of the event type.
+    decay : {"none", "linear", "step", "exponential"}
+    half_life_days : float
+        0 without a decay.
+    """
+
+    type: str
+    decay: str = "none"
+    half_life_days: float = 0.0
+
+    @property
+    def column(self) -> str:
+        """Name the column of feature rows that holds it.
+
+        Examples
+        --------
+        >>> Signal(type="demo").column, Signal(type="demo", decay="step", half_life_days=7.5).column
+        ('demo events', 'demo events, step 7.5d')
+        """
+        decay = "" if self.decay == "none" else f", {self.decay} {self.half_life_days:g}d"
+        return f"{self.type} events{decay}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturePlan:
     """Which features are made of which tables, and how those are read.
 
@@ -61,6 +91,8 @@ class FeaturePlan:
         After so many days an event adds half to the intensity.
     lookback_days : int
         Nothing older counts: histories of all leads are cut alike.
+    signals : tuple of Signal
+        What the points sheet counts; no features of the model.
     derive : dict of column to kind
         Raw fields of the lead table, and what is made of them.
     id, group, date : str or None
@@ -78,6 +110,7 @@ class FeaturePlan:
     windows_days: tuple[int, ...] = (7, 30, 90)
     half_life_days: float = 14.0
     lookback_days: int = 365
+    signals: tuple[Signal, ...] = ()
     derive: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
     group: str | None = None
@@ -174,4 +207,6 @@ class FeaturePlan:
         lists = {name: tuple(values[name]) for name in ("types", "valued", "windows_days")}
         tables = {name: {key: tuple(words) for key, words in values[name].items()} for name in ("families", "missing")}
         names = {"event": EventNames(**values["event"]), "history": HistoryNames(**values["history"])}
-        return cls(**{**values, **lists, **tables, **names})
+        # Bundles older than event rules have none.
+        signals = tuple(Signal(**one) for one in values.get("signals", ()))
+        return cls(**{**values, **lists, **tables, **names, "signals": signals})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from propensity.bands import default_precision
 from propensity.roles import SECTIONS, renaming_query
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Most that each proposed group of rules may give.
 GROUP_MAX = {"fit": 50, "behaviour": 60}
+# And the least: who a lead is opens doors, what it did may close them.
+GROUP_MIN = {"fit": 0, "behaviour": -30}
 
 
 def config_text(
@@ -200,19 +202,28 @@ def _agreement(base_rate: float | None) -> list[str]:
 
 def _rules(project: Project) -> list[str]:
     groups = {role: [rule for rule in project.rules if rule.get("group") == role] for role in GROUP_MAX}
-    gains = {role: sum(max(rule["points"], 0) for rule in members) for role, members in groups.items()}
+    gains = {role: sum(max(_most(rule), 0) for rule in members) for role, members in groups.items()}
     most = sum(min(gain, GROUP_MAX[role]) for role, gain in gains.items()) or 100
+    limits = ", ".join(
+        f'{role} = {{family = "{role}", min = {GROUP_MIN[role]}, max = {GROUP_MAX[role]}}}' for role in GROUP_MAX
+    )
     lines = [
         "[rules]  # the points sheet behind the model; proposed from names, not from outcomes",
         f"mql = {round(0.4 * most)}  # 40 % of the most a lead can reach",
         f"sql = {round(0.7 * most)}  # 70 %",
         "points_to_double_odds = 20",
-        'groups = {fit = {family = "fit", min = -50, max = 50}, '
-        'behaviour = {family = "behaviour", min = -50, max = 60}}  # a group\'s points stay within',
+        "# base_rate = 0.05  # what converts at mql points where no history tells it; scores say that it is a prior",
+        f"groups = {{{limits}}}  # a group's points stay within",
     ]
     for rule in project.rules:
         lines += ["", "[[rules.points]]", *(f"{key} = {toml_value(value)}" for key, value in rule.items())]
     return lines
+
+
+def _most(rule: Mapping[str, Any]) -> float:
+    """Give the most a proposed line can give: its cap where events add up."""
+    points = float(rule.get("points", 0))
+    return min(float(rule["cap"]), 2 * points) if points > 0 and "cap" in rule else points
 
 
 def _column_list(role: str, members: Sequence[Guess]) -> list[str]:

@@ -138,6 +138,7 @@ def training_summary(run: TrainingRun) -> list[str]:
         lines += ["", *band_lines(learned.bands, evaluation, unit=unit)]
         if learned.frontier is not None:
             lines += [f"           {line}" for line in frontier_lines(learned.frontier, learned.bands)]
+        lines += override_lines(evaluation)
     lines += ["", *curve_lines(run.curve)]
     lines += ["", VERDICTS[run.model.verdict]]
     if run.warnings:
@@ -379,6 +380,26 @@ def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> 
     return lines
 
 
+def override_lines(evaluation: Evaluation) -> list[str]:
+    """Word what each rule that overrides bands would have cost or brought on the test leads."""
+    lines = []
+    for row in evaluation.overrides().to_dict("records"):
+        name, n, won = _shown(str(row["rule"])), row["moved"], row["converted"]
+        if not n:
+            lines.append(f"{name}: would have moved no test lead")
+        elif row["asks_for"] in {SQL, MQL}:
+            lines.append(
+                f"{name}: would have lifted {n:,} test leads to {row['asks_for']}, of which {won:,} converted "
+                f"({row['rate']:.1%}, {row['low']:.1%}-{row['high']:.1%})"
+            )
+        else:
+            lines.append(
+                f"{name}: would have kept {n:,} test leads of SQL and MQL from being worked; {won:,} of them became "
+                f"customers ({row['rate']:.1%}, {row['low']:.1%}-{row['high']:.1%})"
+            )
+    return [f"{'Overrides' if i == 0 else '':11}{line}" for i, line in enumerate(lines)]
+
+
 def frontier_lines(frontier: Frontier, bands: Bands) -> list[str]:
     """Word what another threshold for SQL would bring: one more rep, and where money is known, the best of it."""
     table = frontier.table()
@@ -510,6 +531,7 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
     if learned is not None and learned.blend.recipe.tuned is not None:
         lines += ["", "## Tuning", ""]
         lines += [f"- {line[0].upper()}{line[1:]}." for line in tuned_lines(learned.blend.recipe.tuned)]
+    lines += _overrides_section(evaluation)
     if learned is not None:
         lines += ["", "## Bands", ""]
         for band, promise, threshold in (
@@ -526,6 +548,13 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
                 "leads of the same past. They are no confidence interval of a lead's own chance.",
             ]
     return "\n".join([*lines, ""])
+
+
+def _overrides_section(evaluation: Evaluation | None) -> list[str]:
+    """Write what the rules that decide bands themselves would have cost or brought."""
+    if evaluation is None or not evaluation.test.overrides:
+        return []
+    return ["", "## Overrides", "", *(f"- {_cell(line[11:])}." for line in override_lines(evaluation))]
 
 
 def _monotone_section(monotone: Monotone) -> list[str]:

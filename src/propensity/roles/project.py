@@ -11,7 +11,7 @@ import pandas as pd
 
 from propensity.asof import NEVER, join_keys, microseconds, read_conversions, read_stamps
 from propensity.errors import InputError
-from propensity.features import ANY_EVENT, MIN_TYPE_LEADS, FeaturePlan
+from propensity.features import ANY_EVENT, MIN_TYPE_LEADS
 from propensity.labels import HorizonProposal, propose_horizon, read_target
 from propensity.roles.accounts import look_at_accounts
 from propensity.roles.columns import EMAIL, Facts, Given, Guess, guess_roles, look_at, named_roles, words_of
@@ -184,7 +184,7 @@ def _flat(
 ) -> Project:
     guesses, notes = _with_accounts(guesses, leads, missing=missing)
     guesses, derive = propose_derived(guesses, facts)
-    rules = tuple(propose_rules(leads, guesses, missing=missing))
+    rules = tuple(propose_rules(leads, guesses, missing=missing, derive=derive))
     target = next((guess.column for guess in guesses if guess.role == "target"), None)
     if target is None:
         return Project(guesses=guesses, rules=rules, derive=derive, notes=notes)
@@ -285,10 +285,9 @@ def _tables_project(
     known = [*created_at[created_at < NEVER], *at[at < NEVER]]
     horizon = propose_horizon(created_at, at, extracted_at=int(max(known)) if known else 0)
     kinds = _kinds(beside.get("events"), guessed.get("events"), missing=missing)
-    window = FeaturePlan().windows_days[-1]
     return Project(
         guesses=guesses,
-        rules=(*propose_rules(leads, guesses, missing=missing), *propose_event_rules(kinds, days=window)),
+        rules=(*propose_rules(leads, guesses, missing=missing, derive=derive), *propose_event_rules(kinds)),
         derive=derive,
         tables=guessed,
         stages=stages,

@@ -162,8 +162,12 @@ def predict_split(
     probability = learned.probability(test.read)
     points = fit_points_calibrator(prepared.rules, past)
     rules = np.full(len(test.y), np.nan)
+    sheet = prepared.rules.score(test.leads)
     if points is not None:
-        rules = points.probability(prepared.rules.margin(prepared.rules.score(test.leads).points))
+        rules = points.probability(prepared.rules.margin(sheet.points))
+    overrides = {
+        rule.name: (rule.override, sheet.holds[:, j]) for j, rule in enumerate(prepared.rules.rules) if rule.override
+    }
     return Predictions(
         y=test.y,
         probability=probability,
@@ -172,6 +176,7 @@ def predict_split(
         band=learned.bands.assign(probability, leads=test.leads),
         groups=test.groups,
         weight=test.weights,
+        overrides=overrides,
     )
 
 

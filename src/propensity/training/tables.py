@@ -102,14 +102,14 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
         All that is wrong with tables, columns or rows.
     """
     columns, labels, words = config.columns, config.labels, config.data.missing
-    plan = reading_plan(config)
+    plan = replace(reading_plan(config), signals=build_rules(config.rules, missing=config.data.missing).signals)
     if len(tables.leads) == 0:
         msg = f"{tables.source} (data.leads) has a header but no rows. Give leads whose outcome is known."
         raise InputError(msg)
     # A lead table with a cutoff of its own has a row a touch, and each touch its own values.
     touches = tables.leads if columns.cutoff else None
     leads = tables.leads if touches is None else _one_a_lead(tables.leads, plan, config)
-    asked = [*columns.fit, *columns.behaviour, *(rule.column for rule in config.rules.points)]
+    asked = [*columns.fit, *columns.behaviour, *(rule.column for rule in config.rules.points if rule.column)]
     also = [
         name for name in (*asked, columns.date, columns.group, columns.converted_at, *_worth(leads, config)) if name
     ]
