@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from propensity.encoding import Encoder
     from propensity.evaluation import Evaluation, Measured
     from propensity.explanations import Explanation
+    from propensity.monitoring import Watch
     from propensity.training.curve import Curve
 
 LABEL_CHARACTERS = 40
@@ -156,6 +157,38 @@ def plot_frontier(frontier: Frontier) -> Figure:
     axes.set_xlim(0, None)
     axes.yaxis.set_major_formatter(lambda at, _position: f"{at:.0%}")
     axes.legend(frameon=False, loc="center right")
+    return figure
+
+
+def plot_watch(watch: Watch) -> Figure:
+    """Draw what bands converted at, and the evidence against each promise as outcomes became known."""
+    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    table = watch.bands[(watch.bands["source"] == "all") & (watch.bands["known"] > 0)]
+    place = np.arange(len(table))
+    rate = table["rate"].to_numpy()
+    left.errorbar(
+        place, rate, [rate - table["low"].to_numpy(), table["high"].to_numpy() - rate], fmt="o", color=MODEL, capsize=4
+    )
+    promised = next(one.rate for one in watch.promises if one.name == "SQL")
+    left.axhline(promised, color=OTHER, linewidth=0.8, linestyle="--")
+    left.text(len(table) - 0.6, promised, "promised of SQL", color=OTHER, va="bottom", ha="right")
+    left.set_xticks(place, [f"{one.band}\n{one.known:,} known" for one in table.itertuples()])
+    left.set_xlim(-0.6, max(len(table) - 0.4, 0.6))
+    left.set_ylim(0, None)
+    left.yaxis.set_major_formatter(lambda at, _position: f"{at:.0%}")
+    left.set_title("What bands converted at, 90 % intervals", loc="left", fontsize=11, color=INK)
+    for one, colour in zip(watch.promises, (MODEL, INK), strict=False):
+        right.plot([at[:10] for at in one.looks], one.evidence, "o-", color=colour, markersize=3, label=one.name)
+    right.axhline(20, color=OTHER, linewidth=0.8, linestyle="--")
+    right.text(0, 20, " from here on a promise counts as broken", color=OTHER, va="bottom")
+    right.set_yscale("log")
+    right.set_ylim(bottom=min(0.05, *(w for one in watch.promises for w in (*one.evidence, 1.0))), top=100)
+    right.tick_params(axis="x", rotation=45)
+    right.set_title("Evidence against each promise", loc="left", fontsize=11, color=INK)
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -4,6 +4,7 @@ from propensity.reporting.findings import audit_json, audit_lines
 from propensity.reporting.moves import Moves, changed_terms, moves_lines
 from propensity.reporting.settings import config_text
 from propensity.reporting.summary import VERDICTS, band_lines, model_card, training_json, training_summary
+from propensity.reporting.watched import watch_json, watch_lines
 
 __all__ = [
     "VERDICTS",
@@ -17,4 +18,6 @@ __all__ = [
     "moves_lines",
     "training_json",
     "training_summary",
+    "watch_json",
+    "watch_lines",
 ]
