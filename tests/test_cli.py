@@ -362,7 +362,7 @@ def test_train_json_is_one_object_with_the_agreed_keys(trained: tuple[Project, T
     assert (told.code, told.err) == (0, "")
     answer = told.json
     keys = {"model", "data", "audit", "learner", "metrics", "thresholds", "verdict", "warnings", "flaws"}
-    keys |= {"learning_curve"}
+    keys |= {"learning_curve", "agreement_changed"}
     assert {*answer} == keys
     assert {*answer["model"]} == {"name", "version", "alias", "uri", "path"}
     assert (answer["model"]["version"], answer["model"]["alias"]) == ("1", "champion")

@@ -13,6 +13,7 @@ from propensity.cli.export import add_export
 from propensity.cli.features import add_features
 from propensity.cli.init import add_init
 from propensity.cli.monitor import add_monitor
+from propensity.cli.rules import add_rules
 from propensity.cli.sample import add_sample
 from propensity.cli.score import add_score
 from propensity.cli.train import add_train
@@ -28,6 +29,7 @@ Learn from past leads which new ones will buy.
   propensity explain new_leads.csv --lead 4711     why one lead scores as it does
   propensity export scores.csv --to hubspot -o F   scores as a CRM imports them
   propensity monitor --scores F --outcomes F       did the promises hold?
+  propensity rules audit                           how good the points sheet is, rule by rule
 """
 
 
@@ -45,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_explain(commands)
     add_export(commands)
     add_monitor(commands)
+    add_rules(commands)
     add_features(commands)
     add_sample(commands)
     return parser

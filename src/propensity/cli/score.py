@@ -106,7 +106,7 @@ def _scored(rows: ScoringRows, *, model: PropensityModel, held: Held | None, **a
 
     from propensity.scoring import score
 
-    if len(rows.frame):
+    if len(rows.frame) or not rows.notes.get("suppressed"):
         return score(rows.frame, model=model, aside=rows.aside, asked=rows.asked, held=held, **asked)
     nobody = score(pd.DataFrame({str(name): [""] for name in rows.frame.columns}), model=model, **asked)
     none = nobody.position[:0]

@@ -3,6 +3,7 @@
 from propensity.reporting.findings import audit_json, audit_lines
 from propensity.reporting.moves import Moves, changed_terms, moves_lines
 from propensity.reporting.settings import config_text
+from propensity.reporting.sheet import sheet_json, sheet_lines, text_with_points, text_with_rules
 from propensity.reporting.summary import VERDICTS, band_lines, model_card, training_json, training_summary
 from propensity.reporting.watched import watch_json, watch_lines
 
@@ -16,6 +17,10 @@ __all__ = [
     "config_text",
     "model_card",
     "moves_lines",
+    "sheet_json",
+    "sheet_lines",
+    "text_with_points",
+    "text_with_rules",
     "training_json",
     "training_summary",
     "watch_json",

@@ -5,6 +5,7 @@ from propensity.roles.exports import Known, recognise
 from propensity.roles.fields import renaming_query
 from propensity.roles.points import propose_rules
 from propensity.roles.project import Project, propose_project
+from propensity.roles.sheet import read_sheet
 from propensity.roles.tables import SECTIONS, TableGuess, guess_table, lead_id_of
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "lead_id_of",
     "propose_project",
     "propose_rules",
+    "read_sheet",
     "recognise",
     "renaming_query",
     "words_of",
