@@ -24,7 +24,7 @@ def test_signals_are_event_types_or_columns_with_a_condition() -> None:
             "Points": "30",
             "Cap": "60",
             "Decay": "Linear",
-            "Half life": "21",
+            "Half life": "9",
             "Group": "did",
         },
         {"Signal": "industry = Software, IT", "Points": "1,000"},
