@@ -31,22 +31,24 @@ N_FEATURES = 4
 FRESH = 200_000
 # Of all rows: what each of the five blocks after the first 40 % holds.
 NEWEST = 0.12
-# Standard deviation of true log-odds, which the features tell but for noise of 0.5.
-SPREAD = 1.6
+# By world: base rate, promised precision, standard deviation of true log-odds (which the features tell but for noise of
+# 0.5), certification leads. Ranking is as good as on public lead files of such base rates: AUC 0.81 (5 %), 0.87 (38 %).
 WORLDS = {
-    f"{base:.0%}-{n}": (base, rate, n)
-    for base, rate, sizes in (
-        (0.05, 0.25, (1_000, 4_000, 20_000)),
-        (0.38, 0.80, (500, 2_000, 8_000)),
-        (0.02, 0.15, (4_000, 20_000)),
+    f"{base:.0%}{kind}-{n}": (base, rate, spread, n)
+    for base, rate, spread, kind, sizes in (
+        (0.05, 0.25, 1.6, "", (1_000, 4_000, 20_000)),
+        (0.38, 0.80, 2.4, "", (500, 2_000, 8_000)),
+        # Harder to tell apart, AUC 0.80: a promise of 0.80 is then for few leads.
+        (0.38, 0.80, 1.6, "hard", (500, 2_000, 8_000)),
+        (0.02, 0.15, 1.6, "", (4_000, 20_000)),
     )
     for n in sizes
 }
 
 
-def intercept_of(base: float) -> float:
+def intercept_of(base: float, spread: float) -> float:
     """Find the intercept that gives a base rate."""
-    nodes = np.random.default_rng(0).normal(size=100_000) * SPREAD
+    nodes = np.random.default_rng(0).normal(size=100_000) * spread
     low, high = -15.0, 5.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -54,11 +56,11 @@ def intercept_of(base: float) -> float:
     return low
 
 
-def invent(n_leads: int, intercept: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def invent(n_leads: int, intercept: float, spread: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Leads with four numbers, and their true probability."""
     matrix = rng.normal(size=(n_leads, N_FEATURES))
     told = matrix @ np.array([0.8, 0.5, 0.3, 0.1])
-    told *= np.sqrt(SPREAD**2 - 0.25) / np.sqrt(0.8**2 + 0.5**2 + 0.3**2 + 0.1**2)
+    told *= np.sqrt(spread**2 - 0.25) / np.sqrt(0.8**2 + 0.5**2 + 0.3**2 + 0.1**2)
     return matrix, special.expit(intercept + told + rng.normal(size=n_leads) * 0.5)
 
 
@@ -104,18 +106,18 @@ def _observed(held: Certifying, threshold: float) -> float:
     return won / n if n else 0.0
 
 
-def measure(base: float, rate: float, n_certified: int, *, projects: int) -> dict[str, float]:
+def measure(base: float, rate: float, spread: float, n_certified: int, *, projects: int) -> dict[str, float]:
     """Run the projects of one world."""
     agreement = AgreementConfig(sql_precision=rate, mql_recall=0.9, confidence=0.9)
-    intercept = intercept_of(base)
+    intercept = intercept_of(base, spread)
     n_leads = round(n_certified / NEWEST)
     rows = []
     for project in range(projects):
         rng = np.random.default_rng([n_certified, project])
-        matrix, truth = invent(n_leads, intercept, rng)
+        matrix, truth = invent(n_leads, intercept, spread, rng)
         y = (rng.random(n_leads) < truth).astype(float)
         final, calibrator, bands, lowest = ship(matrix, y, agreement)
-        fresh, chance = invent(FRESH, intercept, rng)
+        fresh, chance = invent(FRESH, intercept, spread, rng)
         probability = np.round(calibrator.probability(final.margin(fresh)), 9)
         in_sql = probability >= bands.sql
         order = np.argsort(-probability, kind="stable")
@@ -146,10 +148,10 @@ def main() -> None:
     print(f"{options.projects} projects a world; a promise may be broken in {allowed:.3f} of them")
     print("base-certified  rate  SQL broken  none  yield   recall broken  none   lowest observed broken  CPU s")
     for name in options.worlds:
-        base, rate, n_certified = WORLDS[name]
+        base, rate, spread, n_certified = WORLDS[name]
         start = time.process_time()
         with threadpool_limits(1):
-            found = measure(base, rate, n_certified, projects=options.projects)
+            found = measure(base, rate, spread, n_certified, projects=options.projects)
         print(
             f"{name:14}  {rate:.2f}  {found['sql_broken']:10.3f}  {found['none']:.2f}   {found['yield']:.2f}   "
             f"{found['recall_broken']:13.3f}  {found['recall_none']:.2f}   {found['naive_broken']:22.3f}  "

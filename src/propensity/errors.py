@@ -40,9 +40,20 @@ class OutputError(PropensityError):
 
 
 class RegistryError(PropensityError):
-    """The model registry does not answer or does not hold what was asked for."""
+    """The model registry does not answer or does not hold what was asked for.
+
+    Parameters
+    ----------
+    message : str
+    fallback_reason : str
+        What the score rows say: ``REGISTRY_UNAVAILABLE`` or ``TIMEOUT``.
+    """
 
     exit_code = 6
+
+    def __init__(self, message: str, *, fallback_reason: str = "REGISTRY_UNAVAILABLE") -> None:
+        super().__init__(message)
+        self.fallback_reason = fallback_reason
 
 
 class LockedError(PropensityError):

@@ -19,6 +19,7 @@ from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
 from propensity.explanations import Reference
 from propensity.features.plan import FeaturePlan
+from propensity.guards import Guard
 from propensity.learners import (
     KINDS,
     LINEAR,
@@ -58,6 +59,8 @@ class Learned:
         The directions that scores were asked to be held to; None where there were none.
     frontier : Frontier or None
         What other thresholds would bring; None in older bundles.
+    guard : Guard or None
+        Which rows are too unlike what taught; None in older bundles.
     """
 
     encoder: Encoder
@@ -67,6 +70,7 @@ class Learned:
     stability: Stability | None = None
     monotone: Monotone | None = None
     frontier: Frontier | None = None
+    guard: Guard | None = None
 
     @property
     def directions(self) -> tuple[int, ...]:
@@ -196,6 +200,8 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
             parts["stability.json"] = learned.stability.to_dict()
         if learned.monotone is not None:
             parts["monotone.json"] = learned.monotone.to_dict()
+        if learned.guard is not None:
+            parts["guard.json"] = learned.guard.to_dict()
         if learned.frontier is not None:
             parts["frontier.json"] = learned.frontier.to_dict()
         texts |= {_forest_file(i): blend.forests[kind].text for i, kind in enumerate(sorted(blend.forests))}
@@ -299,6 +305,12 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
     if "monotone.json" in files:
         monotone = Monotone.from_dict(_from_json(files["monotone.json"]), names=encoder.names)
     frontier = Frontier.from_dict(_from_json(files["frontier.json"])) if "frontier.json" in files else None
+    guard = None
+    if "guard.json" in files:
+        guard = Guard.from_dict(_from_json(files["guard.json"]))
+        if {len(guard.weights), len(guard.filled), len(guard.covered), len(guard.ranged)} != {len(encoder.names)}:
+            msg = "the guard is of other columns"
+            raise ValueError(msg)
     return Learned(
         encoder=encoder,
         blend=blend,
@@ -307,6 +319,7 @@ def _learned(files: Mapping[str, bytes], schema: Schema) -> Learned:
         stability=stability,
         monotone=monotone,
         frontier=frontier,
+        guard=guard,
     )
 
 

@@ -16,6 +16,7 @@ from propensity.errors import DegradedError, InputError
 from propensity.explanations import Explanation, explain, family_points, reason_texts
 from propensity.features.fit import derive, derived_names
 from propensity.features.plan import CONVERTED, CREATED_LATER
+from propensity.guards import LOW_COVERAGE, OUT_OF_DISTRIBUTION, UNKNOWN_LEVELS
 from propensity.hysteresis import Held, hold, shown
 from propensity.learners import REACH
 from propensity.model import PropensityModel, rules_model
@@ -36,6 +37,14 @@ MAX_REASONS = 20
 MAX_DEGRADED = 0.2
 # Rows set aside that speak of no fault of the file.
 BLAMELESS = (CREATED_LATER, CONVERTED)
+# Why a row was not scored by the champion: the closed list.
+FALLBACK_REASONS = (
+    *("MODEL_MISSING", "REGISTRY_UNAVAILABLE", "TIMEOUT", "HASH_MISMATCH", "CANARY_FAILED", "NO_SKILL"),
+    *("TOO_FEW_POSITIVES", "STALE", "SIGNATURE_MISMATCH", "INVALID_ROW", LOW_COVERAGE, UNKNOWN_LEVELS),
+    *(OUT_OF_DISTRIBUTION, "ALREADY_CONVERTED"),
+)
+# Those that are the rows' own.
+ROW_REASONS = ("INVALID_ROW", "SIGNATURE_MISMATCH", LOW_COVERAGE, UNKNOWN_LEVELS, OUT_OF_DISTRIBUTION)
 VERDICT_REASONS = {"no_skill": "NO_SKILL", "rules_only": "TOO_FEW_POSITIVES"}
 SCORE_COLUMNS = (
     "as_of",
@@ -89,8 +98,9 @@ class Scores:
     held: Held | None = None
 
     def reasons(self, *, without: Sequence[str]) -> dict[str, int]:
-        """Count rows by fallback reason, without those set aside for such reasons."""
-        return _counts(self.frame["fallback_reason"][~np.isin(self.aside, [*without])])
+        """Count rows no model scored by fallback reason, without those set aside for such reasons."""
+        counted = ~np.isin(self.aside, [*without]) & (self.frame["scored_by"] != "model").to_numpy()
+        return _counts(self.frame["fallback_reason"][counted])
 
     def summary(self) -> dict[str, Any]:
         """Give counts for people and for ``--json``."""
@@ -231,6 +241,7 @@ def score(
     as_of: str = "",
     n_reasons: int = N_REASONS,
     fallback_reason: str = "",
+    standin_reason: str = "",
     aside: np.ndarray | None = None,
     asked: pd.Series | None = None,
     held: Held | None = None,
@@ -248,6 +259,8 @@ def score(
         Reason columns, 0 to 20: up to `n_reasons` - 1 for and one against.
     fallback_reason : str
         Not empty: the rules answer for every row, for this reason.
+    standin_reason : str
+        Not empty: the model is a copy that stands in for the champion, for this reason; every row it scores says so.
     aside : array of str or None, shape (n_leads,)
         Why nobody scores a row, as `features.plan` has the words; empty where somebody does.
     asked : Series of stamps or None, shape (n_leads,)
@@ -281,7 +294,7 @@ def score(
         as_of = str(own_as_of.dropna().max())
     stale = "STALE" if _is_stale(model, as_of) else ""
     whole = fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale
-    reason = _fallback_reasons(rows, model, whole=whole)
+    reason = _fallback_reasons(judged, model, whole=whole)
     nameless = rows.fault == "NO_ID"
     untimely = np.zeros(len(nameless), dtype=bool) if own_as_of is None else own_as_of.isna().to_numpy() & ~nameless
     is_nobodys = nameless | untimely | (why_aside != "")
@@ -307,7 +320,7 @@ def score(
     frame["certified"] = pd.array(certified, dtype="boolean")
     frame["scored_by"] = np.where(is_scored, np.where(by_rules, "rules", "model"), "")
     why_nobody = np.where(why_aside == CONVERTED, "ALREADY_CONVERTED", "INVALID_ROW")
-    frame["fallback_reason"] = np.where(is_nobodys, why_nobody, reason)
+    frame["fallback_reason"] = np.where(is_nobodys, why_nobody, np.where(is_models, standin_reason, reason))
     frame["override"] = override
     frame["points"] = np.where(is_scored, points.points, np.nan) if model.rules.rules else np.nan
     families = family_points(judged.explanation, model.schema) if judged.explanation else {}
@@ -320,7 +333,7 @@ def score(
     for i in range(n_reasons):
         frame[f"reason_{i + 1}"] = [text[i] if len(text) > i else "" for text in texts]
     frame["model_version"] = model.version
-    degraded = (reason == "INVALID_ROW") | (reason == "SIGNATURE_MISMATCH")
+    degraded = np.isin(reason, ROW_REASONS)
     return Scores(
         frame=frame,
         n_degraded=int(degraded[~is_nobodys].sum()),
@@ -382,12 +395,21 @@ def _is_stale(model: PropensityModel, as_of: str) -> bool:
     return bool(wanted - pd.Timestamp(data_end) > pd.Timedelta(days=most))
 
 
-def _fallback_reasons(rows: LeadRows, model: PropensityModel, *, whole: str) -> np.ndarray:
-    """Say for each row why the rules answer; empty where the model does."""
+def _fallback_reasons(judged: Judged, model: PropensityModel, *, whole: str) -> np.ndarray:
+    """Say for each row why the rules answer; empty where the model does.
+
+    What holds of the whole batch comes first, then a file without a column, a row that cannot be read, and a row that
+    is too unlike what taught.
+    """
+    rows, learned = judged.rows, model.learned
     expected = {column.name for column in model.schema.columns if column.filled >= EXPECTED_FILL}
     mismatch = "SIGNATURE_MISMATCH" if expected & {*rows.absent} else ""
     for_all = whole or mismatch
-    return np.where((rows.fault == "INVALID_ROW") & (for_all == ""), "INVALID_ROW", for_all).astype(object)
+    own = np.full(len(rows.fault), "", dtype=object)
+    if learned is not None and learned.guard is not None and judged.matrix is not None:
+        own = learned.guard.reasons(judged.matrix, learned.encoder)
+    own = np.where(rows.fault == "INVALID_ROW", "INVALID_ROW", own)
+    return np.where(for_all == "", own, for_all).astype(object)
 
 
 def _model_answers(judged: Judged, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:

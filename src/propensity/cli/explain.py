@@ -45,7 +45,8 @@ def run_explain(options: argparse.Namespace) -> None:
     if plot is not None:
         check_writable(plot)
     config = optional_config(options)
-    model, fallback, why = find_model(options, config)
+    found_model = find_model(options, config)
+    model, why = found_model.model, found_model.why if found_model.rules_reason else ""
     read, as_of = rows_to_score(options, config, model)
     leads = read.frame
     judged = judge(leads, model)
@@ -56,7 +57,7 @@ def run_explain(options: argparse.Namespace) -> None:
     row = found[0]
     lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
     aside = None if read.aside is None else read.aside[judged.rows.position[[row]]]
-    shown = score(lead, model=model, as_of=as_of, fallback_reason=fallback, aside=aside).frame.iloc[0]
+    shown = score(lead, model=model, as_of=as_of, fallback_reason=found_model.rules_reason, aside=aside).frame.iloc[0]
     parts: list[dict[str, Any]] = []
     explanation = judged.explanation if shown["scored_by"] == "model" else None
     if explanation is not None and model.reference is not None:
@@ -100,6 +101,8 @@ def run_explain(options: argparse.Namespace) -> None:
         print(json.dumps(answer, allow_nan=False))
     else:
         _print_explanation(answer, why)
+        if found_model.standin_reason:
+            print(f"Warning: {found_model.why}")
         if plot is not None and explanation is None:
             print("No plot was drawn: the rules answered, and there is nothing to add up.")
 

@@ -44,9 +44,10 @@ def run_features(options: argparse.Namespace) -> None:
     with holding(output):
         config = optional_config(options)
         check_inputs_kept(output, options, config)
-        model, _, why = find_model(options, config)
-        if why:
-            msg = f"Only a model knows its features. {why}"
+        found = find_model(options, config)
+        model = found.model
+        if found.rules_reason:
+            msg = f"Only a model knows its features. {found.why}"
             raise InputError(msg)
         rows, as_of = rows_to_score(options, config, model)
         # Only what the model and its sheet read: no other field of a lead belongs into a second file.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,27 +16,61 @@ if TYPE_CHECKING:
     from propensity.registry import Store
 
 
-def find_model(options: argparse.Namespace, config: Config | None) -> tuple[PropensityModel, str, str]:
-    """Load the model, or the rules with the reason they answer and a sentence about it."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What answers a command.
+
+    Parameters
+    ----------
+    model : PropensityModel
+    rules_reason : str
+        Not empty: its rules answer for every row, for this reason.
+    standin_reason : str
+        Not empty: it is a copy that stands in for the champion, for this reason.
+    why : str
+        A sentence about it, for people.
+    """
+
+    model: PropensityModel
+    rules_reason: str = ""
+    standin_reason: str = ""
+    why: str = ""
+
+
+def find_model(options: argparse.Namespace, config: Config | None) -> Found:
+    """Load the model; where that fails, a verified copy of the last champion, else the rules with the reason."""
     from propensity.registry import load_model
     from propensity.registry.store import champion_uri
+    from propensity.storage.last_good import find, keep
 
     store = _store(options)
     source = options.model or (champion_uri(config.registry.name) if config else None)
+    if source is None:
+        msg = f"{options.config} does not exist and no --model is named. Run: propensity init LEADS --target COLUMN"
+        raise InputError(msg)
+    today = dt.datetime.now(dt.UTC).date()
+    # Only the champion has a last good copy: who names a model wants that one.
+    copy = store.folder / "last_good" / config.registry.name if config and not options.model else None
     try:
-        if source is None:
-            msg = f"{options.config} does not exist and no --model is named. Run: propensity init LEADS --target COLUMN"
-            raise InputError(msg)
-        return load_model(source, store=store), "", ""
+        model = load_model(source, store=store)
     except (BundleError, RegistryError) as error:
-        newest = None if options.model or config is None else _newest_without_skill(config, store)
+        reason = error.fallback_reason
+        is_missing = reason == "MODEL_MISSING"
+        # A registry that does not answer is not asked again in this run.
+        newest = _newest_without_skill(config, store) if is_missing and config and copy else None
         if newest is not None:
-            return newest, "", ""
-        reason = error.fallback_reason if isinstance(error, BundleError) else "REGISTRY_UNAVAILABLE"
+            return Found(model=newest)
+        kept = None if copy is None or is_missing else find(copy, today=today)
+        if kept is not None:
+            why = f"{error} A verified copy of the champion of {kept.kept_on} stands in."
+            return Found(model=kept.model, standin_reason=reason, why=why)
         if config is None:
             msg = f"{error} There is no {options.config} either to take rules from."
             raise InputError(msg) from error
-        return _rules_alone(config), reason, str(error)
+        return Found(model=_rules_alone(config), rules_reason=reason, why=str(error))
+    if copy is not None:
+        keep(model, copy, today=today)
+    return Found(model=model)
 
 
 def _newest_without_skill(config: Config, store: Store) -> PropensityModel | None:

@@ -62,7 +62,8 @@ def run_monitor(options: argparse.Namespace) -> None:
 
     config = load_config(options.config)
     known_to = _known_to(options, config)
-    model, _, why = find_model(options, config)
+    answering = find_model(options, config)
+    model = answering.model
     scored = read_scored(
         {Path(path).name: read_table(Path(path)) for path in options.scores}, missing=model.schema.missing
     )
@@ -81,8 +82,8 @@ def run_monitor(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(watch_json(found), allow_nan=False))
     else:
-        if why:
-            print(f"No model tells what was promised; the config does. {why}")
+        if answering.rules_reason:
+            print(f"No model tells what was promised; the config does. {answering.why}")
         print("\n".join(watch_lines(found, alarm=ALARM)))
         if options.output:
             print(f"Written: {options.output}")

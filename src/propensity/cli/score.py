@@ -68,7 +68,8 @@ def run_score(options: argparse.Namespace) -> None:
     with holding(output):
         config = optional_config(options)
         check_inputs_kept(output, options, config)
-        model, fallback, why = find_model(options, config)
+        found = find_model(options, config)
+        model, why = found.model, found.why if found.rules_reason else ""
         rows, as_of = rows_to_score(options, config, model)
         rows, codes = without_suppressed(rows, options.suppress, model)
         with kept_bands(options, rows, as_of, model, suppressed=codes) as bands:
@@ -77,7 +78,8 @@ def run_score(options: argparse.Namespace) -> None:
                 model=model,
                 as_of=as_of,
                 n_reasons=options.reasons,
-                fallback_reason=fallback,
+                fallback_reason=found.rules_reason,
+                standin_reason=found.standin_reason,
                 held=bands.held,
             )
             if not options.allow_degraded:
@@ -87,6 +89,7 @@ def run_score(options: argparse.Namespace) -> None:
     summary = scores.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
     warnings = [*rows.warnings, *_seen_before(options.as_of, model), *bands.said]
+    warnings += [found.why] if found.standin_reason else []
     if summary["scored_by"].get("model") and not model.facts.get("calibrated", True):
         warnings.append(OFF)
     if options.json:

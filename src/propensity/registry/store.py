@@ -39,6 +39,7 @@ SCORE_PATH = (
     "features/countries.py",
     "features/fit.py",
     "encoding.py",
+    "guards.py",
     "hysteresis.py",
     "calibration.py",
     "bands",
@@ -51,6 +52,14 @@ SCORE_PATH = (
     "storage/writing.py",
     "storage/bundles.py",
 )
+# Seconds in all that a nightly run waits for its model, of which so many for a single answer.
+LOAD_SECONDS = 30
+_QUICK = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # three tries
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "1",
+}
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no call home
     "MLFLOW_UV_AUTO_DETECT": "false",  # no copy of the user's project in the model
@@ -231,7 +240,7 @@ def load_model(source: str | Path, *, store: Store | None = None) -> PropensityM
         raise BundleError(msg, fallback_reason="MODEL_MISSING")
     scratch = tempfile.mkdtemp()
     try:
-        with _mlflow(store) as mlflow, _our_errors(f"fetching {text}"):
+        with _mlflow(store, is_quick=True) as mlflow, _our_errors(f"fetching {text}"), _within(LOAD_SECONDS):
             client = mlflow.MlflowClient()
             expected = ""
             if text.startswith("models:/"):
@@ -243,6 +252,41 @@ def load_model(source: str | Path, *, store: Store | None = None) -> PropensityM
         return load_bundle(fetched, expected_sha256=expected)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Give up after so long: an alarm of the operating system, where there is one and this is the main thread."""
+    import signal
+    import threading
+
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: Any) -> None:
+        msg = f"{seconds:g} seconds are over"
+        raise TimeoutError(msg)
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Say whether an error came of waiting for an answer."""
+    import requests
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError | requests.Timeout) or "timed out" in str(cause).casefold():
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _find_version(client: Any, name: str, rest: str, *, is_alias: bool) -> Any:
@@ -368,9 +412,10 @@ def _score_path(scratch: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _mlflow(store: Store) -> Iterator[Any]:
+def _mlflow(store: Store, *, is_quick: bool = False) -> Iterator[Any]:
     """Give MLflow, quiet and pointed at the store; what was set before is set again."""
-    quietened = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    settings = _QUIET | (_QUICK if is_quick else {})
+    quietened = {name: value for name, value in settings.items() if name not in os.environ}
     os.environ.update(quietened)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -415,8 +460,16 @@ def _our_errors(doing: str) -> Iterator[None]:
         if code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}:
             msg = f"The registry has no such model ({doing}). Run: propensity train"
             raise BundleError(msg, fallback_reason="MODEL_MISSING") from error
+        if _is_timeout(error):
+            raise RegistryError(_too_slow(doing), fallback_reason="TIMEOUT") from error
         msg = f"The registry failed while {doing} ({code or type(error).__name__}). Try again, or see its log."
         raise RegistryError(msg) from error
     except (OSError, requests.RequestException, sqlalchemy.exc.SQLAlchemyError) as error:
+        if _is_timeout(error):
+            raise RegistryError(_too_slow(doing), fallback_reason="TIMEOUT") from error
         msg = f"The registry does not answer while {doing} ({type(error).__name__}). Try again, or see its log."
         raise RegistryError(msg) from error
+
+
+def _too_slow(doing: str) -> str:
+    return f"The registry did not answer in time while {doing}. Try again, or see its log."

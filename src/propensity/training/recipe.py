@@ -16,7 +16,9 @@ from threadpoolctl import threadpool_limits
 from propensity.config import Config
 from propensity.evaluation import Evaluation, Predictions, evaluate
 from propensity.explanations import fit_reference
+from propensity.features.plan import DAYS_SINCE_CREATED
 from propensity.folds import Split, boundaries, group_blocks
+from propensity.guards import fit_guard
 from propensity.learners import MayGoOn, check_tuner, margin_loss
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
@@ -219,7 +221,18 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
     schema = replace(schema, columns=tuple(c for c in schema.columns if c.name in {*learned.encoder.names}))
     verdict: Verdict = "skill" if evaluation.ranking_gain_low > 0 and learned.calibrator.slope > 0 else "no_skill"
     some = examples.read[[*schema.names]].iloc[_spread(len(examples.y), EXPLAINED_ROWS)]
-    contributions, _ = learned.blend.contributions(learned.encoder.encode(some))
+    encoded = learned.encoder.encode(some)
+    contributions, _ = learned.blend.contributions(encoded)
+    learned = replace(
+        learned,
+        guard=fit_guard(
+            encoded,
+            contributions,
+            learned.encoder,
+            uncovered=prepared.plan.behaviour_names,
+            unranged=(DAYS_SINCE_CREATED, *bound),
+        ),
+    )
     nurture = learned.bands.assign(learned.probability(some)) == NURTURE
     reference = fit_reference(contributions, some, schema, is_nurture=nurture)
     tell("looking at what more leads would teach", 1 - 0.5 / steps)
