@@ -152,3 +152,70 @@ def test_what_cannot_be_kept_is_refused_and_nothing_written(project: Path, more:
     )
     assert (code, says in err) == (2, True), err
     assert not Path("out.csv").exists()
+
+
+def test_a_registry_that_is_down_is_answered_by_the_last_good_champion_and_each_row_says_so(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = night(project, project / "new.csv", "2026-01-05")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    standin = night(project, project / "new.csv", "2026-01-05")
+    assert (standin["scored_by"] == "model").all()
+    assert (standin["fallback_reason"] == "REGISTRY_UNAVAILABLE").all()
+    pd.testing.assert_frame_equal(
+        standin.drop(columns="fallback_reason"), usual.drop(columns="fallback_reason"), check_dtype=False
+    )
+    copies = project / "models" / "last_good"
+    copies.rename(tmp_path / "away")
+    try:
+        alone = night(project, project / "new.csv", "2026-01-05")
+    finally:
+        (tmp_path / "away").rename(copies)
+    assert (alone["scored_by"] == "rules").all()
+    assert (alone["fallback_reason"] == "REGISTRY_UNAVAILABLE").all()
+
+
+def test_monitor_holds_scores_against_outcomes(project: Path) -> None:
+    scored = night(project, project / "new.csv", "2026-01-05")
+    won = np.where(scored["band"].isin(["SQL", "MQL"]), "Yes", "No")
+    scored[["Lead ID"]].assign(Converted=won).to_csv("became.csv", index=False)
+    config = ["-c", str(project / "propensity.toml")]
+    code, out, err = tell(
+        "monitor", "--scores", "scores.csv", "--outcomes", "became.csv", *config, "-o", "watch", "--strict"
+    )
+    assert code == 0, err
+    assert "SQLs convert" in out
+    assert "No alarm" in out
+    assert {path.name for path in Path("watch").iterdir()} == {"bands.csv", "funnel.csv", "rules.csv", "promises.png"}
+    scored[["Lead ID"]].assign(Converted=np.where(won == "Yes", "No", "Yes")).to_csv("became.csv", index=False)
+    code, out, err = tell("monitor", "--scores", "scores.csv", "--outcomes", "became.csv", *config, "--strict")
+    assert (code, "recall promise counts as broken" in err) == (3, True), err
+
+
+def test_rules_are_judged_fitted_and_taken_in(project: Path, tmp_path: Path) -> None:
+    config = ["-c", str(project / "propensity.toml")]
+    before = (project / "propensity.toml").read_bytes()
+    code, out, err = tell("rules", "audit", *config)
+    assert code == 0, err
+    assert "with the proposed points" in out
+    fitted = project / "fitted.toml"
+    assert tell("rules", "fit", *config, "-o", str(fitted))[0] == 0
+    assert "# was " in fitted.read_text()
+    assert tell("rules", "audit", "-c", str(fitted))[0] == 0
+    Path("sheet.csv").write_text("signal,points,group\nVisits >= 3,10,behaviour\nUnheard of,3,fit\n")
+    code, _, err = tell("rules", "import", "sheet.csv", *config)
+    assert (code, "line 2: 'Unheard of' is neither" in err) == (2, True), err
+    assert (project / "propensity.toml").read_bytes() == before
+    fitted.unlink()
+
+
+def test_export_writes_what_a_crm_imports(project: Path) -> None:
+    night(project, project / "new.csv", "2026-01-05")
+    code, out, err = tell("export", "scores.csv", "--to", "hubspot", "-o", "hubspot.csv")
+    assert code == 0, err
+    assert "found there by Record ID" in out
+    assert len(pd.read_csv("hubspot.csv")) == 80
+    code, _, err = tell("export", "scores.csv", "--to", "salesforce", "-o", "sf.csv")
+    assert (code, "--external-id" in err) == (2, True)
+    assert not Path("sf.csv").exists()

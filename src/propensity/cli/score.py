@@ -90,6 +90,9 @@ def run_score(options: argparse.Namespace) -> None:
     summary["notes"] = {**rows.notes, **summary["notes"]}
     warnings = [*rows.warnings, *_seen_before(options.as_of, model), *bands.said]
     warnings += [found.why] if found.standin_reason else []
+    review = model.agreement.get("review_on")
+    if review and as_of[:10] > str(review):
+        warnings.append(f"the agreement behind the bands was to be looked at on {review}: have both sides done so?")
     if summary["scored_by"].get("model") and not model.facts.get("calibrated", True):
         warnings.append(OFF)
     if options.json:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _BLOCK = re.compile(r"^\s*\[\[\s*rules\s*\.\s*points\s*\]\]\s*(?:#.*)?$")
 _HEAD = re.compile(r"^\s*\[")
+# Fewer leads than this could point at people, and tell nothing.
+MIN_CELL = 10
 _SHOWN = ("auc", "log_loss", "lift_at_10")
 
 
@@ -36,10 +38,25 @@ def sheet_lines(audit: SheetAudit) -> list[str]:
         lines.append(
             f"  {row['tier']:8} {least:16} {row['leads']:>8,.0f} leads, promised {promised:>8}, converted {held}"
         )
+    lines += [
+        "",
+        "Who they are (A best) by what they did (1 best): leads, and which of them converted",
+        *_grid_lines(audit),
+    ]
     width = min(max(len(rule.name) for rule in audit.rules), 40)
     lines += ["", f"  {'rule':{width}} {'points':>7} {'leads':>8} {'lift (90 %)':>20} {'proposed':>9}"]
     lines += [_rule_line(rule, width) for rule in audit.rules]
     lines += ["", "Write the proposed points into the config for you to look at: propensity rules fit"]
+    return lines
+
+
+def _grid_lines(audit: SheetAudit) -> list[str]:
+    cells = {(row["fit"], row["engagement"]): row for row in audit.grid.to_dict("records")}
+    lines = [f"  {'':2}{''.join(f'{engagement:>16}' for engagement in '1234')}"]
+    for fit in "ABCD":
+        row = [cells[fit, engagement] for engagement in "1234"]
+        told = [f"{one['leads']:,.0f} ({one['rate']:.0%})" if one["leads"] >= MIN_CELL else "few" for one in row]
+        lines.append(f"  {fit:2}{''.join(f'{one:>16}' for one in told)}")
     return lines
 
 
@@ -72,6 +89,10 @@ def sheet_json(audit: SheetAudit) -> dict[str, Any]:
         "tiers": [
             {key: value if isinstance(value, str) else plain(value) for key, value in row.items()}
             for row in audit.tiers.to_dict("records")
+        ],
+        "grid": [
+            {key: value if isinstance(value, str) else plain(value) for key, value in row.items()}
+            for row in audit.grid.to_dict("records")
         ],
         "rules": [
             {

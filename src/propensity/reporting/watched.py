@@ -37,6 +37,9 @@ def watch_lines(watch: Watch, *, alarm: float) -> list[str]:
         lines += _table(watch.rules, {"rate": "{:.1%}", "low": "{:.1%}", "high": "{:.1%}"})
     lines += ["", "From lead to customer, by month of the first score, so far"]
     lines += _table(watch.funnel.dropna(axis=1, how="all"), {"worked": "{:,.0f}"})
+    if watch.funnel["worked"].notna().any():
+        sql, worked = int(watch.funnel["sql"].sum()), int(watch.funnel["worked"].sum())
+        lines += ["", f"Sales worked {worked:,} of {sql:,} SQLs ({worked / max(sql, 1):.0%})"]
     lines += ["", *(f"ALARM: {alarm_line}." for alarm_line in watch.alarms)]
     if not watch.alarms:
         lines.append("No alarm: nothing that chance does not explain.")

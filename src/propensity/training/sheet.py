@@ -76,6 +76,8 @@ class SheetAudit:
         Of the model's linear part alone.
     tiers : DataFrame
         ``tier, least_points, leads, promised, converted, rate, low, high``, on the test leads.
+    grid : DataFrame
+        ``fit, engagement, leads, converted, rate``, a row a cell of the grid (A1 to D4), on all matured leads.
     rules : tuple of RuleAudit
     is_time : bool
         Whether the test leads are newer than what was learned from.
@@ -87,6 +89,7 @@ class SheetAudit:
     fitted: Measured | None
     linear_auc: float | None
     tiers: pd.DataFrame
+    grid: pd.DataFrame
     rules: tuple[RuleAudit, ...]
     is_time: bool
     n_test: int
@@ -158,6 +161,7 @@ def audit_sheet(tables: Tables, config: Config, *, progress: Progress | None = N
             fitted=measured["fitted"],
             linear_auc=None if linear is None else auc(test.y, linear.margin(matrix), weight=test.weights),
             tiers=_tiers(rules, test, judged["sheet"]),
+            grid=_grid(rules, examples),
             rules=_rule_audits(rules, examples, proposed),
             is_time=is_time,
             n_test=len(test.y),
@@ -256,6 +260,20 @@ def _tiers(rules: Rules, test: Examples, promised: np.ndarray | None) -> pd.Data
                 "high": high,
             }
         )
+    return pd.DataFrame(records)
+
+
+def _grid(rules: Rules, examples: Examples) -> pd.DataFrame:
+    """Tabulate conversion by who leads are (A best) and what they did (1 best)."""
+    grade = rules.grades(rules.score(examples.leads))
+    records = []
+    for fit in "ABCD":
+        for engagement in "1234":
+            inside = grade == f"{fit}{engagement}"
+            n, won = float(examples.weights[inside].sum()), float((examples.weights * examples.y)[inside].sum())
+            records.append(
+                {"fit": fit, "engagement": engagement, "leads": n, "converted": won, "rate": won / n if n else np.nan}
+            )
     return pd.DataFrame(records)
 
 
