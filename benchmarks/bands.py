@@ -9,6 +9,8 @@ first 40 %, calibration, thresholds certified on the newest block, refit on all 
 * broken: share of projects whose promise is certified and not kept; at most its delta, 0.05, but for chance.
 * none: share of projects that certify no threshold.
 * yield: leads in SQL over those of the lowest threshold that truly keeps the promise; nothing where none is certified.
+* capacity (`--capacity`): share of weeks, of 52 after each of the projects, in which more leads cross the threshold than
+  sales can work; wanted: at most one in ten.
 * lowest observed: the lowest threshold whose precision on the certification leads was high enough; no promise at all.
 """
 
@@ -64,7 +66,9 @@ def invent(n_leads: int, intercept: float, spread: float, rng: np.random.Generat
     return matrix, special.expit(intercept + told + rng.normal(size=n_leads) * 0.5)
 
 
-def ship(matrix: np.ndarray, y: np.ndarray, agreement: AgreementConfig) -> tuple[LinearModel, Calibrator, Bands, float]:
+def ship(
+    matrix: np.ndarray, y: np.ndarray, agreement: AgreementConfig, *, leads_per_week: float | None = None
+) -> tuple[LinearModel, Calibrator, Bands, float]:
     """Go the way of `train`; the last is the lowest threshold that held on the certification leads."""
     codes = tuple(NumberCode(low=-20.0, high=20.0, typical=0.0) for _ in range(N_FEATURES))
     encoder = Encoder(names=tuple(f"n{i}" for i in range(N_FEATURES)), codes=codes)
@@ -90,7 +94,7 @@ def ship(matrix: np.ndarray, y: np.ndarray, agreement: AgreementConfig) -> tuple
         y[newest],
         agreement=agreement,
         base_rate=float(y.mean()),
-        leads_per_week=None,
+        leads_per_week=leads_per_week,
         n_positive=int(y.sum()),
         is_time=True,
     ).moved(proposed[judged], shipped[judged])
@@ -139,11 +143,34 @@ def measure(base: float, rate: float, spread: float, n_certified: int, *, projec
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
+def exceeded(capacity: float, *, projects: int, leads_per_week: float = 100.0) -> float:
+    """Give the share of weeks with more SQLs than capacity, where the policy is capacity."""
+    agreement = AgreementConfig(policy="capacity", capacity_per_week=capacity)
+    intercept, over = intercept_of(0.05, 1.6), 0
+    for project in range(projects):
+        rng = np.random.default_rng([7, project])
+        matrix, truth = invent(10_000, intercept, 1.6, rng)
+        y = (rng.random(10_000) < truth).astype(float)
+        final, calibrator, bands, _ = ship(matrix, y, agreement, leads_per_week=leads_per_week)
+        for n in rng.poisson(leads_per_week, 52):
+            fresh, _ = invent(int(n), intercept, 1.6, rng)
+            probability = np.round(calibrator.probability(final.margin(fresh)), 9)
+            over += int((probability >= bands.sql).sum() > capacity)
+    return over / (52 * projects)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--projects", type=int, default=500)
     parser.add_argument("--worlds", nargs="+", choices=[*WORLDS], default=[*WORLDS])
+    parser.add_argument("--capacity", action="store_true", help="the capacity policy alone")
     options = parser.parse_args()
+    if options.capacity:
+        with threadpool_limits(1):
+            for capacity in (3.0, 8.0, 20.0):
+                share = exceeded(capacity, projects=options.projects)
+                print(f"capacity {capacity:g} a week of 100 leads: exceeded in {share:.1%} of weeks", flush=True)
+        return
     allowed = 0.05 + 2 * np.sqrt(0.05 * 0.95 / options.projects)
     print(f"{options.projects} projects a world; a promise may be broken in {allowed:.3f} of them")
     print("base-certified  rate  SQL broken  none  yield   recall broken  none   lowest observed broken  CPU s")

@@ -181,19 +181,18 @@ def test_monitor_holds_scores_against_outcomes(project: Path) -> None:
     won = np.where(scored["band"].isin(["SQL", "MQL"]), "Yes", "No")
     scored[["Lead ID"]].assign(Converted=won).to_csv("became.csv", index=False)
     config = ["-c", str(project / "propensity.toml")]
-    code, out, err = tell(
-        "monitor", "--scores", "scores.csv", "--outcomes", "became.csv", *config, "-o", "watch", "--strict"
-    )
+    asked = ("monitor", "--scores", "scores.csv", "--outcomes", "became.csv", *config, "--strict")
+    code, out, err = tell(*asked, "-o", "watch")
     assert code == 0, err
     assert "SQLs convert" in out
     assert "No alarm" in out
     assert {path.name for path in Path("watch").iterdir()} == {"bands.csv", "funnel.csv", "rules.csv", "promises.png"}
     scored[["Lead ID"]].assign(Converted=np.where(won == "Yes", "No", "Yes")).to_csv("became.csv", index=False)
-    code, out, err = tell("monitor", "--scores", "scores.csv", "--outcomes", "became.csv", *config, "--strict")
+    code, out, err = tell(*asked)
     assert (code, "recall promise counts as broken" in err) == (3, True), err
 
 
-def test_rules_are_judged_fitted_and_taken_in(project: Path, tmp_path: Path) -> None:
+def test_rules_are_judged_fitted_and_taken_in(project: Path) -> None:
     config = ["-c", str(project / "propensity.toml")]
     before = (project / "propensity.toml").read_bytes()
     code, out, err = tell("rules", "audit", *config)
