@@ -9,8 +9,8 @@ first 40 %, calibration, thresholds certified on the newest block, refit on all 
 * broken: share of projects whose promise is certified and not kept; at most its delta, 0.05, but for chance.
 * none: share of projects that certify no threshold.
 * yield: leads in SQL over those of the lowest threshold that truly keeps the promise; nothing where none is certified.
-* capacity (`--capacity`): share of weeks, of 52 after each of the projects, in which more leads cross the threshold than
-  sales can work; wanted: at most one in ten.
+* capacity (`--capacity`): share of weeks, of 52 after each project, in which more leads cross the threshold than sales
+  can work; wanted: at most one in ten.
 * lowest observed: the lowest threshold whose precision on the certification leads was high enough; no promise at all.
 """
 

@@ -97,8 +97,8 @@ def test_more_capacity_never_raises_the_threshold(capacity: float, leads_per_wee
 
 
 def test_a_lead_that_pays_nothing_leaves_room_for_another() -> None:
-    probability = np.array([0.9, 0.8, 0.7, 0.6])
-    masked = np.array([0.9, -1.0, 0.7, 0.6])
+    probability = np.repeat([0.9, 0.8, 0.7, 0.6], 100)
+    masked = np.repeat([0.9, -1.0, 0.7, 0.6], 100)
     assert capacity_threshold(probability, capacity=12, leads_per_week=16) == 0.8
     assert capacity_threshold(masked, capacity=12, leads_per_week=16) == 0.7
 

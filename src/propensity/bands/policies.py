@@ -200,19 +200,21 @@ def top_threshold(probability: np.ndarray, share: float) -> float:
 def capacity_threshold(probability: np.ndarray, *, capacity: float, leads_per_week: float) -> float:
     """Give the lowest threshold whose weekly crossings stay within capacity in nine weeks of ten, ties included.
 
-    Leads are taken to come as a Poisson process; volumes need no outcomes.
+    Leads are taken to come as a Poisson process, and the share that reaches a threshold is only as sure as the leads it
+    was counted on: what a week brings is then negative binomial. Volumes need no outcomes.
 
     Examples
     --------
-    >>> capacity_threshold(np.array([0.1, 0.2, 0.3, 0.4]), capacity=10, leads_per_week=20)
+    >>> capacity_threshold(np.repeat([0.1, 0.2, 0.3, 0.4], 100), capacity=10, leads_per_week=20)
     0.4
     """
     from scipy import stats  # imported here: a bundle's consumer scores without scipy
 
-    callable_now = probability[probability >= 0]
+    callable_now, n = probability[probability >= 0], len(probability)
     thresholds, n_leads = np.unique(callable_now, return_counts=True)
-    reached = n_leads[::-1].cumsum()[::-1] / len(probability)
-    within = np.asarray(stats.poisson.ppf(WEEKS_KEPT, leads_per_week * reached)) <= capacity
+    reached = n_leads[::-1].cumsum()[::-1]
+    most = stats.nbinom.ppf(WEEKS_KEPT, reached + 1, n / (n + leads_per_week))
+    within = np.asarray(most) <= capacity
     return float(thresholds[within].min()) if within.any() else NOBODY
 
 
