@@ -202,10 +202,17 @@ def test_rules_are_judged_fitted_and_taken_in(project: Path) -> None:
     assert tell("rules", "fit", *config, "-o", str(fitted))[0] == 0
     assert "# was " in fitted.read_text()
     assert tell("rules", "audit", "-c", str(fitted))[0] == 0
-    Path("sheet.csv").write_text("signal,points,group\nVisits >= 3,10,behaviour\nUnheard of,3,fit\n")
+    Path("sheet.csv").write_text("signal,points,group\nPages viewed >= 3,10,behaviour\nUnheard of,3,fit\n")
     code, _, err = tell("rules", "import", "sheet.csv", *config)
     assert (code, "line 2: 'Unheard of' is neither" in err) == (2, True), err
     assert (project / "propensity.toml").read_bytes() == before
+    Path("sheet.csv").write_text("signal,points\nPages viewed >= 3,10\n")
+    takes = ("rules", "import", "sheet.csv", "-c", str(fitted))
+    code, out, err = tell(*takes)
+    assert (code, "0 rules gave way to them" in out) == (0, True), err
+    assert "1 rules gave way to them" in tell(*takes)[1]
+    assert "0 others stay." in tell(*takes, "--replace")[1]
+    assert fitted.read_text().count("[[rules.points]]") == 1
     fitted.unlink()
 
 

@@ -24,9 +24,12 @@ def test_readme_commands_and_python_run_as_written(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # set_tracking_uri of the consumer's snippet is undone with it
     lines = [line for block in blocks("console") for line in block.splitlines() if line.startswith("propensity ")]
+    # The two files a reader has of its own: who objected (here nobody who is scored), and its points sheet.
+    (tmp_path / "objected.txt").write_text("nobody\n", encoding="utf-8")
+    (tmp_path / "sheet.csv").write_text("signal,points\ndemo request,30\n", encoding="utf-8")
     assert lines[0] == "propensity sample ."
     for line in lines:
-        assert run(shlex.split(line)[1:]) == 0, line
+        assert run(shlex.split(line, comments=True)[1:]) == 0, line
         if line.startswith("propensity init"):
             # That the lines run is tested here, not how well a model does: a quick one will do.
             settings = tmp_path / "propensity.toml"
@@ -41,7 +44,7 @@ def test_readme_commands_and_python_run_as_written(tmp_path: Path, monkeypatch: 
 
 
 def test_readme_names_every_command_and_every_exit_code() -> None:
-    for command in ("init", "audit", "train", "score", "explain", "features", "sample"):
+    for command in ("init", "audit", "train", "score", "explain", "features", "sample", "export", "monitor", "rules"):
         assert f"propensity {command}" in README
     for code in (0, 2, 3, 4, 5, 6, 7):
         assert re.search(rf"\b{code} [a-z]", README.split("Exit codes:")[1])

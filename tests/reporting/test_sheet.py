@@ -46,9 +46,10 @@ def test_rules_that_do_not_stand_as_expected_are_refused(points: list[dict[str, 
 
 def test_rules_are_added_behind_or_put_in_place_of_the_old_ones() -> None:
     new = [{"name": "call", "event": "call", "points": 7}]
-    added, instead = tomllib.loads(text_with_rules(TEXT, new)), tomllib.loads(text_with_rules(TEXT, new, instead=True))
+    added, one, both = (tomllib.loads(text_with_rules(TEXT, new, without=gone)) for gone in ((), {0}, {0, 1}))
     old = tomllib.loads(TEXT)
     assert added["rules"]["points"] == [*old["rules"]["points"], *new]
-    assert instead["rules"]["points"] == new
-    assert added["registry"] == instead["registry"] == old["registry"]
-    assert instead["rules"]["mql"] == 40
+    assert one["rules"]["points"] == [*old["rules"]["points"][1:], *new]
+    assert both["rules"]["points"] == new
+    assert added["registry"] == one["registry"] == both["registry"] == old["registry"]
+    assert both["rules"]["mql"] == 40

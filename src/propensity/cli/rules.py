@@ -47,7 +47,8 @@ def add_rules(commands: Any) -> None:
         "import",
         help="take a sheet of points in from a CSV file",
         description="Read signal, points and, where there are such columns, cap, decay, half_life, group, override. A "
-        "signal is an event type, or a lead column with a condition: Industry = Software, Employees >= 50.",
+        "signal is an event type, or a lead column with a condition: Industry = Software, Employees >= 50. It takes "
+        "the place of a rule of the same name; the others stay, unless --replace.",
     )
     take_in.add_argument("sheet", metavar="SHEET", help="CSV or Parquet, one signal a line")
     take_in.add_argument("--replace", action="store_true", help="in place of the rules the config has")
@@ -110,7 +111,7 @@ def run_rules_import(options: argparse.Namespace) -> None:
     from propensity.features.frame import reading_plan
     from propensity.reporting import text_with_rules
     from propensity.roles import read_sheet
-    from propensity.schema import canonical_text, find_column
+    from propensity.schema import canonical_text, find_column, normalise_name
     from propensity.storage.configs import load_config
     from propensity.storage.tables import read_table
     from propensity.storage.writing import check_writable, write_text
@@ -136,9 +137,14 @@ def run_rules_import(options: argparse.Namespace) -> None:
         groups={*config.rules.groups},
         name=Path(options.sheet).name,
     )
-    text = text_with_rules(path.read_text(encoding="utf-8"), lines, instead=options.replace)
+    taken = {normalise_name(line["name"]) for line in lines}
+    # A line of the sheet takes the place of the rule of its name: a guess of `init`, or what the sheet said last year.
+    gone = {i for i, rule in enumerate(config.rules.points) if options.replace or normalise_name(rule.name) in taken}
+    text = text_with_rules(path.read_text(encoding="utf-8"), lines, without=gone)
     parse_config(tomllib.loads(text), source=output.name)
     write_text(output, text)
     n_events = sum("event" in line for line in lines)
+    kept = len(config.rules.points) - len(gone)
     print(f"{len(lines)} rules taken in, {n_events} of them on events, from {Path(options.sheet).name}.")
+    print(f"{len(gone)} rules gave way to them; {kept} others stay{' (--replace leaves them out)' if kept else ''}.")
     print(f"Written: {output}. See how good they are: propensity rules audit")

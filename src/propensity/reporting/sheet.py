@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from propensity.errors import ConfigError
@@ -156,12 +156,30 @@ def text_with_points(text: str, points: Sequence[Mapping[str, float] | None]) ->
     return "\n".join(lines)
 
 
-def text_with_rules(text: str, rules: Sequence[Mapping[str, Any]], *, instead: bool = False) -> str:
-    """Give the text of a config with rules added behind its own, or in their place."""
-    kept, inside = [], False
+def text_with_rules(text: str, rules: Sequence[Mapping[str, Any]], *, without: Collection[int] = ()) -> str:
+    r"""Give the text of a config with rules added behind its own.
+
+    Parameters
+    ----------
+    text : str
+    rules : sequence of mapping
+        Settings of one ``[[rules.points]]`` block each.
+    without : collection of int
+        Blocks left out, counted from 0: those that the new ones take the place of.
+
+    Examples
+    --------
+    >>> print(text_with_rules('[[rules.points]]\nname = "old"\n', [{"name": "new"}], without=[0]))
+    <BLANKLINE>
+    [[rules.points]]
+    name = "new"
+    <BLANKLINE>
+    """
+    kept, found, inside = [], -1, False
     for line in text.rstrip("\n").split("\n"):
         if _BLOCK.match(line):
-            inside = instead
+            found += 1
+            inside = found in without
         elif _HEAD.match(line):
             inside = False
         if not inside:

@@ -74,9 +74,18 @@ def read_sheet(
     if not lines and not faults:
         faults.append("it holds no signal")
     if faults:
-        msg = "\n  ".join([f"{name} cannot be used:", *faults[:20]])
+        more = [f"and {len(faults) - 20:,} more"] * (len(faults) > 20)
+        there_are = [f"{what}: {_few(names)}" for what, names in (("events", sorted(events)), ("columns", columns))]
+        msg = "\n  ".join([f"{name} cannot be used:", *faults[:20], *more, f"Signals are {'; '.join(there_are)}."])
         raise InputError(msg)
     return lines
+
+
+def _few(names: Sequence[str], most: int = 15) -> str:
+    """List what there is, as far as anyone reads."""
+    if not names:
+        return "none"
+    return ", ".join([*names[:most], *(["..."] * (len(names) > most))])
 
 
 def _line(
