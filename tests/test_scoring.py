@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import propensity
 from propensity.bands import Bands, Promise
 from propensity.calibration import Calibrator
 from propensity.config import ColumnsConfig, RulesConfig
@@ -21,7 +24,7 @@ from propensity.learners.linear import CategoryTerm, NumberTerm
 from propensity.model import Learned, PropensityModel, rules_model
 from propensity.rules import Rules, build_rules
 from propensity.schema import Column, Schema, infer_schema, validate
-from propensity.scoring import Scores, check_degraded, predict, score
+from propensity.scoring import FALLBACK_REASONS, ROW_REASONS, Scores, check_degraded, predict, score
 
 KEPT = Promise(rate=0.6, certified=True, observed=0.7, low=0.61, n_leads=100, n_converted=70)
 BROKEN = Promise(rate=0.9, certified=False, observed=0.9, low=0.8, n_leads=50, n_converted=45)
@@ -97,6 +100,25 @@ def written(scores: Scores | pd.DataFrame) -> list[str]:
     """Rows as text in which no bit of a float is lost."""
     frame = scores.frame if isinstance(scores, Scores) else scores
     return [repr(tuple(row)) for row in frame.itertuples(index=False)]
+
+
+def test_reasons_to_fall_back_are_a_closed_list_and_the_code_knows_no_other() -> None:
+    with pytest.raises(ValueError, match=r"one of MODEL_MISSING, .* got MOOD"):
+        score(leads(), model=MODEL, fallback_reason="MOOD")
+    with pytest.raises(ValueError, match="got MOOD"):
+        score(leads(), model=MODEL, standin_reason="MOOD")
+    package = Path(propensity.__file__).parent
+    said = {
+        keyword.value.value
+        for path in package.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg in {"fallback_reason", "standin_reason"}
+        if isinstance(keyword.value, ast.Constant) and keyword.value.value
+    }
+    assert {"MODEL_MISSING", "HASH_MISMATCH", "CANARY_FAILED", "TIMEOUT"} <= said <= {*FALLBACK_REASONS}
+    assert {*ROW_REASONS} < {*FALLBACK_REASONS}
 
 
 def test_probabilities_bands_and_reasons_are_those_of_the_pen() -> None:

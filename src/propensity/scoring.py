@@ -276,15 +276,10 @@ def score(
     ------
     InputError
         No row, no id column, conflicting rows, or `n_reasons` out of range.
+    ValueError
+        A reason that is not in ``FALLBACK_REASONS``.
     """
-    if not 0 <= n_reasons <= MAX_REASONS:
-        msg = f"reasons must be within 0 and {MAX_REASONS}, got {n_reasons}."
-        raise InputError(msg)
-    if model.schema.id in {*SCORE_COLUMNS, "model_version"}:
-        msg = (
-            f"The id column is called {model.schema.id!r}, as a score column is. Rename it in the file and the config."
-        )
-        raise InputError(msg)
+    _check(model, n_reasons, {fallback_reason, standin_reason})
     leads = _with_derived(leads, model)
     judged = judge(leads, model, asked=asked)
     rows = judged.rows
@@ -348,6 +343,22 @@ def score(
         held=state,
         position=rows.position,
     )
+
+
+def _check(model: PropensityModel, n_reasons: int, why: set[str]) -> None:
+    """Refuse what nobody can be answered."""
+    if not 0 <= n_reasons <= MAX_REASONS:
+        msg = f"reasons must be within 0 and {MAX_REASONS}, got {n_reasons}."
+        raise InputError(msg)
+    if model.schema.id in {*SCORE_COLUMNS, "model_version"}:
+        msg = (
+            f"The id column is called {model.schema.id!r}, as a score column is. Rename it in the file and the config."
+        )
+        raise InputError(msg)
+    unheard = why - {"", *FALLBACK_REASONS}
+    if unheard:
+        msg = f"A fallback reason is one of {', '.join(FALLBACK_REASONS)}; got {', '.join(sorted(unheard))}."
+        raise ValueError(msg)
 
 
 def _priors(model: PropensityModel, *, n_told: int) -> dict[str, int]:

@@ -177,7 +177,7 @@ def _by_band(scored: Scored, outcomes: Outcomes, rows: np.ndarray, groups: np.nd
             inside = part[scored.band[part] == band]
             y = outcomes.y[inside]
             known, won = int((~np.isnan(y)).sum()), int(np.nansum(y))
-            low, high = rate_interval(won, known, confidence=CONFIDENCE) if known else (0.0, 1.0)
+            low, high = rate_interval(won, known, confidence=CONFIDENCE) if known else (np.nan, np.nan)
             records.append(
                 {
                     "source": name,

@@ -31,10 +31,10 @@ def watch_lines(watch: Watch, *, alarm: float) -> list[str]:
     for one in watch.promises:
         lines += [f"  {line}" for line in _promise_lines(one, alarm=alarm)]
     lines += ["", "What bands converted at (each lead by its first score; 90 % intervals)"]
-    lines += _table(watch.bands, {"rate": "{:.1%}", "low": "{:.1%}", "high": "{:.1%}"})
+    lines += _table(watch.bands[watch.bands["leads"] > 0], {"rate": "{:.1%}", "low": "{:.1%}", "high": "{:.1%}"})
     if watch.rules["leads"].sum():
         lines += ["", "Leads the rules scored: no promise is about them"]
-        lines += _table(watch.rules, {"rate": "{:.1%}", "low": "{:.1%}", "high": "{:.1%}"})
+        lines += _table(watch.rules[watch.rules["leads"] > 0], {"rate": "{:.1%}", "low": "{:.1%}", "high": "{:.1%}"})
     lines += ["", "From lead to customer, by month of the first score, so far"]
     lines += _table(watch.funnel.dropna(axis=1, how="all"), {"worked": "{:,.0f}"})
     if watch.funnel["worked"].notna().any():
