@@ -176,6 +176,18 @@ def test_a_registry_that_is_down_is_answered_by_the_last_good_champion_and_each_
     assert (alone["fallback_reason"] == "REGISTRY_UNAVAILABLE").all()
 
 
+def test_reasons_that_fail_their_test_end_with_3_and_the_scores_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("propensity.scoring.fault_of_parts", lambda *_: "parts do not add up")
+    asked = ("score", str(project / "new.csv"), "-c", str(project / "propensity.toml"), "-o", "scores.csv")
+    code, _, err = tell(*asked)
+    assert (code, "written, but without reasons: parts do not add up" in err) == (3, True), err
+    scored = pd.read_csv("scores.csv")
+    assert scored["probability"].notna().all()
+    assert scored["reason_1"][scored["scored_by"] == "model"].isna().all()
+
+
 def test_monitor_holds_scores_against_outcomes(project: Path) -> None:
     scored = night(project, project / "new.csv", "2026-01-05")
     won = np.where(scored["band"].isin(["SQL", "MQL"]), "Yes", "No")

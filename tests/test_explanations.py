@@ -40,8 +40,9 @@ def explained(
     contributions: np.ndarray, *, base: float = 0.2, calibrator: Calibrator, reference: Reference = REFERENCE
 ) -> tuple[Explanation, np.ndarray]:
     """Explain the probability as scoring shows it, to nine decimals."""
-    probability = np.round(calibrator.probability(base + contributions.sum(axis=1)), 9)
-    return explain(contributions, base, probability, calibrator=calibrator, reference=reference), probability
+    margin = base + contributions.sum(axis=1)
+    probability = np.round(calibrator.probability(margin), 9)
+    return explain(contributions, base, margin, probability, calibrator=calibrator, reference=reference), probability
 
 
 def some_parts(n_leads: int = 500, *, scale: float = 1.0) -> np.ndarray:

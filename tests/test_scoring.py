@@ -21,6 +21,7 @@ from propensity.explanations import Reference, fit_reference
 from propensity.features.plan import CONVERTED, CREATED_LATER
 from propensity.learners import Blend, Learners, LinearModel, Recipe
 from propensity.learners.linear import CategoryTerm, NumberTerm
+from propensity.learners.parts import Parts
 from propensity.model import Learned, PropensityModel, rules_model
 from propensity.rules import Rules, build_rules
 from propensity.schema import Column, Schema, infer_schema, validate
@@ -119,6 +120,36 @@ def test_reasons_to_fall_back_are_a_closed_list_and_the_code_knows_no_other() ->
     }
     assert {"MODEL_MISSING", "HASH_MISMATCH", "CANARY_FAILED", "TIMEOUT"} <= said <= {*FALLBACK_REASONS}
     assert {*ROW_REASONS} < {*FALLBACK_REASONS}
+
+
+def test_reasons_that_fail_their_test_are_not_written_and_scores_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = score(leads(), model=MODEL)
+    whole = Blend.explain
+
+    def shifted(blend: Blend, matrix: np.ndarray) -> Parts:
+        parts = whole(blend, matrix)
+        return parts._replace(contributions=parts.contributions + np.array([0.0, 2e-6, 0.0]) * (matrix[:, [1]] > 3))
+
+    monkeypatch.setattr(Blend, "explain", shifted)
+    found = score(leads(), model=MODEL)
+    assert found.reasons_fault == "parts of 1 of 3 leads do not add up to the score"
+    shown = [name for name in map(str, held.frame) if name.startswith("reason_") or name.endswith("_pp")]
+    assert found.frame[shown].replace("", None).isna().all(axis=None)
+    pd.testing.assert_frame_equal(found.frame.drop(columns=shown), held.frame.drop(columns=shown))
+
+
+def test_a_large_batch_is_held_against_lightgbm_at_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = pd.concat([leads().assign(Lead=[f"{i}{lead}" for lead in "abc"]) for i in range(400)], ignore_index=True)
+    assert score(many, model=MODEL).reasons_fault == ""
+    slow = Blend.lightgbm_parts
+    # Parts that add up, of another column each.
+    monkeypatch.setattr(
+        Blend,
+        "lightgbm_parts",
+        lambda blend, rows: slow(blend, rows)._replace(contributions=slow(blend, rows).contributions[:, ::-1]),
+    )
+    assert score(many, model=MODEL).reasons_fault.endswith("of 8 leads tried are not LightGBM's")
+    assert score(leads(), model=MODEL).reasons_fault == ""
 
 
 def test_probabilities_bands_and_reasons_are_those_of_the_pen() -> None:
@@ -363,6 +394,7 @@ def test_a_summary_counts_bands_who_scored_and_why() -> None:
         "aside": {},
         "notes": {"negative_counts": 1, "missing_ids": 1, "levels_rare_or_unknown": 1},
         "absent": [],
+        "reasons_fault": "",
     }
 
 
@@ -465,7 +497,7 @@ def wide_model() -> PropensityModel:
     matrix, y = encoder.encode(rows.read), frame["Won"].to_numpy(dtype=float)
     recipe = Recipe(shares={"small": 0.4, "linear": 0.6}, n_trees={"small": 60})
     blend = Learners(lambda: matrix, y, encoder=encoder, max_trees=3000, max_depth=8, seed=0).blend(recipe)
-    contributions, _ = blend.contributions(matrix)
+    contributions = blend.explain(matrix).contributions
     reference = fit_reference(contributions, rows.read, schema, is_nurture=np.ones(len(y), dtype=bool))
     calibrator = Calibrator(slope=1.7, intercept=0.1, limit=2.0, n_rows=800, n_positive=300)
     learned = Learned(encoder=encoder, blend=blend, calibrator=calibrator, bands=BANDS)

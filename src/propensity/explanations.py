@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # A part smaller than this many log-odds is no reason for anything.
 MIN_REASON = 0.05
 MAX_VALUE_CHARACTERS = 40
+# Parts further than this from the score they explain explain another one.
+PARTS_TOLERANCE = 1e-6
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
@@ -106,9 +108,30 @@ def fit_reference(
     return Reference(margin_parts=tuple(means), typical=tuple(typical))
 
 
+def fault_of_parts(margin: np.ndarray, contributions: np.ndarray, base: float) -> str:
+    """Say what is wrong with the parts of margins; empty where nothing is.
+
+    Parameters
+    ----------
+    margin : array of float, shape (n_leads,)
+    contributions : array of float, shape (n_leads, n_features)
+    base : float
+
+    Examples
+    --------
+    >>> fault_of_parts(np.array([1.0, 3.0]), np.array([[0.5], [2.5]]), 0.5)
+    ''
+    >>> fault_of_parts(np.array([1.0, 3.0]), np.array([[0.5], [0.5]]), 0.5)
+    'parts of 1 of 2 leads do not add up to the score'
+    """
+    off = ~(np.abs(contributions.sum(axis=1) + base - margin) <= PARTS_TOLERANCE)
+    return f"parts of {off.sum():,} of {len(off):,} leads do not add up to the score" if off.any() else ""
+
+
 def explain(
     contributions: np.ndarray,
     base: float,
+    margin: np.ndarray,
     probability: np.ndarray,
     *,
     calibrator: Calibrator,
@@ -121,7 +144,8 @@ def explain(
     contributions : array of float, shape (n_leads, n_features)
         Margin parts.
     base : float
-        base + parts is the margin.
+    margin : array of float, shape (n_leads,)
+        base + parts, but for what 32-bit tables round away.
     probability : array of float, shape (n_leads,)
         As shown, so that the points sum to the shown difference.
     calibrator : Calibrator
@@ -131,12 +155,13 @@ def explain(
     -------
     Explanation
     """
+    contributions = _shared_out(contributions, margin - base)
     start = np.array(reference.margin_parts)
     parts = calibrator.slope * (contributions - start)
     reference_margin = np.array([base + start.sum()])
     reference_log_odds = float(calibrator.log_odds(reference_margin)[0])
     total = parts.sum(axis=1)
-    clipped = calibrator.log_odds(base + contributions.sum(axis=1))
+    clipped = calibrator.log_odds(margin)
     # Where the limit holds a lead's log-odds (or the reference's), its parts shrink alike so that the sum stays exact.
     moved = clipped - reference_log_odds
     ratio = np.divide(moved, total, out=np.ones_like(total), where=np.abs(total) > 1e-12)
@@ -144,23 +169,27 @@ def explain(
     reference_probability = float(calibrator.probability(reference_margin)[0])
     # The mean slope of the logistic function on the way; next to the reference, where a quotient is noise, its tangent.
     scale = np.divide(
-        calibrator.probability(base + contributions.sum(axis=1)) - reference_probability,
+        calibrator.probability(margin) - reference_probability,
         moved,
         out=np.full_like(moved, reference_probability * (1 - reference_probability)),
         where=np.abs(moved) > 1e-6,
     )
-    points = 100 * parts * scale[:, None]
-    # What rounding of the shown probability leaves over is shared out by size, so that it can swell no part.
-    size = np.abs(parts)
-    whole = size.sum(axis=1)
-    left = 100 * (probability - reference_probability) - points.sum(axis=1)
-    share = np.divide(left, whole, out=np.zeros_like(whole), where=whole > 1e-12)
+    # What rounding of the shown probability leaves over is shared out too.
+    points = _shared_out(100 * parts * scale[:, None], 100 * (probability - reference_probability))
     return Explanation(
         log_odds_parts=parts,
-        points=points + size * share[:, None],
+        points=points,
         reference_log_odds=reference_log_odds,
         reference_probability=reference_probability,
     )
+
+
+def _shared_out(parts: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Make each row sum to its total, what is missing shared out by size so that it can swell no part."""
+    size = np.abs(parts)
+    whole = size.sum(axis=1)
+    share = np.divide(total - parts.sum(axis=1), whole, out=np.zeros_like(whole), where=whole > 1e-12)
+    return np.asarray(parts + size * share[:, None])
 
 
 def family_points(explanation: Explanation, schema: Schema) -> dict[str, np.ndarray]:

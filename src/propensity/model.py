@@ -17,7 +17,7 @@ from propensity.bands import Bands, Frontier
 from propensity.calibration import Calibrator
 from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
-from propensity.explanations import Reference
+from propensity.explanations import Reference, fault_of_parts
 from propensity.features.plan import FeaturePlan
 from propensity.guards import Guard
 from propensity.learners import (
@@ -39,6 +39,8 @@ from propensity.schema import Schema
 Verdict = Literal["skill", "no_skill", "rules_only"]
 VERDICTS = get_args(Verdict)
 N_CANARIES = 32
+# How far contributions by tables may be from LightGBM's own.
+MAX_FROM_LIGHTGBM = 1e-5
 # Of the bundle's layout: another number is another layout, and refused.
 SCHEMA_VERSION = 1
 
@@ -372,12 +374,13 @@ def _reproduces(learned: Learned, canaries: bytes) -> bool:
         stored = _from_json(canaries)
         cells = [[np.nan if cell is None else cell for cell in row] for row in stored["rows"]]
         rows = np.array(cells, dtype=float).reshape(N_CANARIES, len(learned.encoder.names))
-        margins = learned.blend.margin(rows)
-        contributions, base = learned.blend.contributions(rows)
+        margins, contributions, base = learned.blend.explain(rows)
+        slow = learned.blend.lightgbm_parts(rows)
         return bool(
             np.allclose(margins, stored["margins"], rtol=0, atol=1e-9)
             and np.allclose(learned.calibrator.probability(margins), stored["probabilities"], rtol=0, atol=1e-9)
-            and np.allclose(contributions.sum(axis=1) + base, margins, rtol=0, atol=1e-6)
+            and np.allclose(contributions, slow.contributions, rtol=0, atol=MAX_FROM_LIGHTGBM)
+            and not fault_of_parts(margins, contributions, base)
         )
     except (KeyError, TypeError, ValueError, IndexError, lgb.basic.LightGBMError):
         return False

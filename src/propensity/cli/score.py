@@ -100,6 +100,12 @@ def run_score(options: argparse.Namespace) -> None:
         print(json.dumps({**summary, **told}))
     else:
         _print_scores(scores, summary, output, why, warnings=warnings, as_of=as_of)
+    if scores.reasons_fault:
+        msg = (
+            f"the scores are written, but without reasons: {scores.reasons_fault}. Scores and bands are not touched by "
+            "this. Please report it with the versions of lightgbm and numba; without numba, LightGBM explains."
+        )
+        raise PromiseError(msg)
     if options.strict and {*scores.reasons(without=BLAMELESS)} and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"

@@ -189,9 +189,11 @@ def _write_reports(
     learned, evaluation, reference = result.model.learned, result.evaluation, result.model.reference
     if learned is not None and evaluation is not None and reference is not None:
         rows = result.sample
-        contributions, base = learned.blend.contributions(rows)
-        probability = learned.calibrator.probability(learned.blend.margin(rows))
-        explanation = explain(contributions, base, probability, calibrator=learned.calibrator, reference=reference)
+        margin, contributions, base = learned.blend.explain(rows)
+        probability = learned.calibrator.probability(margin)
+        explanation = explain(
+            contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference
+        )
         figures = {
             "reliability.png": plotting.plot_reliability(evaluation),
             "gain.png": plotting.plot_gain(evaluation),

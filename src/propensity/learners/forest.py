@@ -6,12 +6,19 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import lightgbm as lgb
 import numpy as np
 
 from propensity.errors import BundleError
+from propensity.learners.parts import Parts
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from propensity.learners.treeshap import Tables
 
 SETTINGS: Mapping[str, object] = {
     "objective": "binary",
@@ -104,8 +111,11 @@ class Forest:
             self.booster.predict(matrix, raw_score=True, num_iteration=n_trees or -1, num_threads=threads)
         )
 
-    def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
+    def explain(self, matrix: np.ndarray) -> Parts:
         """Split each margin exactly into one part a feature (path-dependent TreeSHAP, arXiv 1802.03888).
+
+        By tables where numba is installed and they hold the forest, else by LightGBM, a hundred times as slow: never by
+        how many rows there are. The margin is the same to the bit, contributions to about 1e-7.
 
         Parameters
         ----------
@@ -113,15 +123,47 @@ class Forest:
 
         Returns
         -------
-        contributions : array of float, shape (n_leads, n_features)
-        base : float
-            The margin's mean over training rows; base + contributions sum to the margin.
+        Parts
         """
+        if self._engine is None:
+            contributions, base = self.lightgbm_contributions(matrix)
+            return Parts(self.margin(matrix), contributions, base)
+        engine, tables = self._engine
+        if len(matrix) == 1:
+            margin, contributions = engine.explain_row(self._turned, np.asarray(matrix[0], dtype=float))
+            return Parts(np.array([margin]), contributions[None, :], tables.base)
+        margin, contributions = engine.explain_forest(tables, matrix)
+        return Parts(margin, contributions, tables.base)
+
+    def lightgbm_contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
+        """Give contributions and base as LightGBM works them out: what the tables are held against."""
         if len(matrix) == 0:
             return np.empty((0, matrix.shape[1])), 0.0
         # One thread: LightGBM's threaded contributions have crash reports (LightGBM issue 5482).
         parts = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1))
         return parts[:, :-1], float(parts[0, -1])
+
+    @cached_property
+    def _engine(self) -> tuple[ModuleType, Tables] | None:
+        engine = table_engine()
+        tables = None if engine is None else engine.build_tables(self.text, n_features=self.booster.num_feature())
+        return None if engine is None or tables is None else (engine, tables)
+
+    @cached_property
+    def _turned(self) -> Tables:
+        assert self._engine is not None  # noqa: S101 - asked for by the engine alone
+        engine, tables = self._engine
+        return engine.by_pattern(tables)  # type: ignore[no-any-return]
+
+
+@cache
+def table_engine() -> ModuleType | None:
+    """Give what explains by tables; None where numba is not installed."""
+    try:
+        from propensity.learners import treeshap
+    except ImportError:
+        return None
+    return treeshap
 
 
 def fit_forest(

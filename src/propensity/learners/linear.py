@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from propensity.encoding import CategoryCode, Encoder
+from propensity.learners.parts import Parts
 
 # Wider designs than this solve faster without forming their Hessian.
 MAX_NEWTON_WIDTH = 300
@@ -73,12 +74,15 @@ class LinearModel:
         -------
         array of float, shape (n_leads,)
         """
-        total = np.full(len(matrix), self.intercept)
-        for part in self._parts(matrix):
+        return self._sum(self._parts(matrix), len(matrix))
+
+    def _sum(self, parts: Sequence[np.ndarray], n_leads: int) -> np.ndarray:
+        total = np.full(n_leads, self.intercept)
+        for part in parts:
             total += part
         return total
 
-    def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
+    def explain(self, matrix: np.ndarray) -> Parts:
         """Split each margin exactly into one part a feature: the term less its training mean.
 
         These are the Shapley values of a linear model of independent features.
@@ -89,12 +93,11 @@ class LinearModel:
 
         Returns
         -------
-        contributions : array of float, shape (n_leads, n_features)
-        base : float
+        Parts
         """
-        means = [term.mean for term in self.terms]
-        parts = np.column_stack([part - mean for part, mean in zip(self._parts(matrix), means, strict=True)])
-        return parts, self.intercept + sum(means)
+        parts, means = self._parts(matrix), [term.mean for term in self.terms]
+        contributions = np.column_stack([part - mean for part, mean in zip(parts, means, strict=True)])
+        return Parts(self._sum(parts, len(matrix)), contributions, self.intercept + sum(means))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the model as plain JSON values."""

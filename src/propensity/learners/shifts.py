@@ -10,6 +10,7 @@ import numpy as np
 
 from propensity.encoding import OTHER, CategoryCode
 from propensity.learners.linear import CategoryTerm
+from propensity.learners.parts import Parts
 
 if TYPE_CHECKING:
     from propensity.encoding import Encoder
@@ -41,19 +42,13 @@ class Shifts:
             total += term.apply(matrix[:, column])
         return total
 
-    def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
-        """Split each row's shift exactly into one part a feature: the term less its training mean.
-
-        Returns
-        -------
-        contributions : array of float, shape (n_leads, n_features)
-        base : float
-        """
-        parts, base = np.zeros(matrix.shape), 0.0
+    def explain(self, matrix: np.ndarray) -> Parts:
+        """Split each row's shift exactly into one part a feature: the term less its training mean."""
+        contributions, base = np.zeros(matrix.shape), 0.0
         for column, term in sorted(self.terms.items()):
-            parts[:, column] = term.apply(matrix[:, column]) - term.mean
+            contributions[:, column] = term.apply(matrix[:, column]) - term.mean
             base += term.mean
-        return parts, base
+        return Parts(self.margin(matrix), contributions, base)
 
     def fits(self, encoder: Encoder) -> bool:
         """Say whether all columns are categories of this encoder and all shifts are numbers."""

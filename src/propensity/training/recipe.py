@@ -222,7 +222,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
     verdict: Verdict = "skill" if evaluation.ranking_gain_low > 0 and learned.calibrator.slope > 0 else "no_skill"
     some = examples.read[[*schema.names]].iloc[_spread(len(examples.y), EXPLAINED_ROWS)]
     encoded = learned.encoder.encode(some)
-    contributions, _ = learned.blend.contributions(encoded)
+    contributions = learned.blend.explain(encoded).contributions
     learned = replace(
         learned,
         guard=fit_guard(
