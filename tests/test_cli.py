@@ -679,6 +679,7 @@ SCORE_CASES: Mapping[str, Case] = {
 }
 
 
+@pytest.mark.usefixtures("scores")  # the first run keeps a copy of the champion
 @pytest.mark.parametrize("case", SCORE_CASES)
 def test_leads_that_cannot_be_scored_change_nothing(project: Project, here: Path, case: str) -> None:
     spoiled = SCORE_CASES[case]

@@ -234,9 +234,7 @@ def plot_waterfall(explanation: Explanation, row: int, *, names: Sequence[str], 
     shap.plots.waterfall(drawn, max_display=12, show=False)
     figure: Figure = plt.gcf()
     figure.set_size_inches(9, 5.5)
-    figure.axes[0].set_title(
-        "From a typical nurture lead E[f(X)] to this lead f(x), in calibrated log-odds", fontsize=10, pad=30
-    )
+    figure.suptitle("From a typical nurture lead E[f(X)] to this lead f(x), in calibrated log-odds", fontsize=10)
     figure.tight_layout()
     plt.close(figure)
     return figure

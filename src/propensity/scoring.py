@@ -13,7 +13,15 @@ from propensity.bands import DECIMALS
 from propensity.calibration import Calibrator, sigmoid
 from propensity.encoding import OTHER
 from propensity.errors import DegradedError, InputError
-from propensity.explanations import Explanation, explain, family_points, fault_of_parts, reason_texts
+from propensity.explanations import (
+    Evidence,
+    Explanation,
+    explain,
+    family_points,
+    fault_of_parts,
+    reason_groups,
+    reason_texts,
+)
 from propensity.features.fit import derive, derived_names
 from propensity.features.plan import CONVERTED, CREATED_LATER
 from propensity.guards import LOW_COVERAGE, OUT_OF_DISTRIBUTION, UNKNOWN_LEVELS
@@ -314,9 +322,12 @@ def score(
     judged = judge(leads, model, asked=asked)
     rows = judged.rows
     why_aside = np.full(len(rows.position), "", dtype=object) if aside is None else aside[rows.position]
-    own_as_of = _cutoffs(leads, model, rows)
-    if own_as_of is not None and own_as_of.notna().any():
-        as_of = str(own_as_of.dropna().max())
+    cutoff = cutoffs_of(leads, model, rows)
+    own_as_of = None
+    if cutoff is not None:
+        own_as_of = cutoff.map(lambda at: at.isoformat(), na_action="ignore").astype(object)
+        if cutoff.notna().any():
+            as_of = str(cutoff.max().isoformat())
     stale = "STALE" if _is_stale(model, as_of) else ""
     whole = fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale
     reason = _fallback_reasons(judged, model, whole=whole)
@@ -326,7 +337,7 @@ def score(
     by_rules = (reason != "") & ~is_nobodys
     given = leads.reset_index(drop=True).iloc[rows.position]
     points = model.rules.score(given)
-    own = _model_answers(judged, model, given, n_reasons=n_reasons)
+    own = _model_answers(judged, model, given, n_reasons=n_reasons, cutoff=cutoff)
     theirs = _rule_answers(points, model, given, n_reasons=n_reasons)
     band = np.where(is_nobodys, UNSCORED, np.where(by_rules, theirs.band, own.band))
     is_scored = band != UNSCORED
@@ -413,14 +424,13 @@ def _without_converted(notes: Mapping[str, int], aside: np.ndarray | None) -> di
     return {name: n for name, n in left.items() if n}
 
 
-def _cutoffs(leads: pd.DataFrame, model: PropensityModel, rows: LeadRows) -> pd.Series | None:
-    """Give the instant each row is as of, ISO, where rows say so themselves."""
+def cutoffs_of(leads: pd.DataFrame, model: PropensityModel, rows: LeadRows) -> pd.Series | None:
+    """Give the instant each row is as of, where rows say so themselves."""
     name = model.schema.cutoff
     found = None if name is None else resolve_columns(leads.columns).get(normalise_name(name))
     if found is None:
         return None
-    stamps = pd.to_datetime(leads[found].iloc[rows.position], utc=True).reset_index(drop=True)
-    return stamps.map(lambda at: at.isoformat(), na_action="ignore").astype(object)
+    return pd.to_datetime(leads[found].iloc[rows.position], utc=True).reset_index(drop=True)
 
 
 def _is_stale(model: PropensityModel, as_of: str) -> bool:
@@ -454,7 +464,9 @@ def _fallback_reasons(judged: Judged, model: PropensityModel, *, whole: str) -> 
     return np.where(for_all == "", own, for_all).astype(object)
 
 
-def _model_answers(judged: Judged, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:
+def _model_answers(
+    judged: Judged, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int, cutoff: pd.Series | None
+) -> Answers:
     n, learned = len(judged.probability), model.learned
     texts: list[list[str]] = [[] for _ in range(n)]
     if learned is None or model.reference is None:
@@ -467,10 +479,21 @@ def _model_answers(judged: Judged, model: PropensityModel, given: pd.DataFrame, 
         )
     band = learned.bands.assign(judged.probability, leads=given)
     if n_reasons and judged.explanation is not None:
-        texts = reason_texts(
-            judged.explanation, judged.rows.raw, judged.rows.read, reference=model.reference, n_reasons=n_reasons
-        )
+        texts = reason_texts(judged.explanation, evidence_of(judged, model, cutoff=cutoff), n_reasons=n_reasons)
     return Answers(probability=judged.probability, band=band, certified=learned.bands.is_certified(band), reasons=texts)
+
+
+def evidence_of(judged: Judged, model: PropensityModel, *, cutoff: pd.Series | None = None) -> Evidence:
+    """Give what leads show for each group of features; `cutoff` is what each of them is as of, where that is known."""
+    assert model.reference is not None  # noqa: S101 - who explains has one
+    return Evidence(
+        groups=reason_groups(model.schema, model.plan),
+        raw=judged.rows.raw,
+        values=judged.rows.read,
+        reference=model.reference,
+        cutoff=cutoff,
+        timezone=model.plan.timezone,
+    )
 
 
 def _rule_answers(points: RuleScores, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:

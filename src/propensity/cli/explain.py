@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
 from propensity.cli.rows import rows_to_score
 from propensity.errors import InputError
+
+if TYPE_CHECKING:
+    from propensity.explanations import Evidence, Explanation
+    from propensity.model import PropensityModel
+    from propensity.scoring import Judged
 
 # What moves a lead less than these is shown as one sum.
 MAX_SHOWN = 15
@@ -35,10 +40,10 @@ def add_explain(commands: Any) -> None:
 
 def run_explain(options: argparse.Namespace) -> None:
     """Show one lead's contributions."""
-    from propensity.explanations import show_value, strongest
+    from propensity.explanations import grouped
     from propensity.plotting import plot_waterfall
     from propensity.schema import read_ids
-    from propensity.scoring import judge, score
+    from propensity.scoring import cutoffs_of, evidence_of, judge, score
     from propensity.storage.writing import check_writable, replacing
 
     plot = Path(options.plot) if options.plot else None
@@ -58,23 +63,13 @@ def run_explain(options: argparse.Namespace) -> None:
     lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
     aside = None if read.aside is None else read.aside[judged.rows.position[[row]]]
     shown = score(lead, model=model, as_of=as_of, fallback_reason=found_model.rules_reason, aside=aside).frame.iloc[0]
-    parts: list[dict[str, Any]] = []
     explanation = judged.explanation if shown["scored_by"] == "model" else None
-    if explanation is not None and model.reference is not None:
-        families = {column.name: column.family for column in model.schema.columns}
-        typical = dict(zip(model.schema.names, model.reference.typical, strict=True))
-        for name, log_odds, points in strongest(explanation, model.schema.names, row):
-            cell = judged.rows.raw[name].iloc[row] if judged.rows.read[name].notna().iloc[row] else None
-            parts.append(
-                {
-                    "column": name,
-                    "family": families[name],
-                    "value": show_value(cell),
-                    "typical": typical[name],
-                    "log_odds": log_odds,
-                    "points": points,
-                }
-            )
+    parts = _parts(judged, explanation, model, row)
+    evidence, together, groups = None, None, []
+    if explanation is not None:
+        evidence = evidence_of(judged, model, cutoff=cutoffs_of(leads, model, judged.rows))
+        together = grouped(explanation, [group.columns for group in evidence.groups])
+        groups = _groups(evidence, together, model, row)
     answer = {
         "lead": options.lead,
         "probability": _number(shown["probability"]),
@@ -87,14 +82,15 @@ def run_explain(options: argparse.Namespace) -> None:
         "reference_probability": explanation.reference_probability if explanation else None,
         "reference_log_odds": explanation.reference_log_odds if explanation else None,
         "log_odds": explanation.reference_log_odds + sum(part["log_odds"] for part in parts) if explanation else None,
+        "groups": groups,
         "contributions": parts,
         "reasons": [str(shown[name]) for name in shown.index if str(name).startswith("reason_") and shown[name]],
         "model_version": shown["model_version"],
     }
-    if plot is not None and explanation is not None:
-        values = {part["column"]: part["value"] for part in parts}
-        names = model.schema.names
-        figure = plot_waterfall(explanation, row, names=names, shown=[values[name] for name in names])
+    if plot is not None and together is not None and evidence is not None:
+        names = [group.name for group in evidence.groups]
+        brief = [evidence.brief(row, i) for i in range(len(names))]
+        figure = plot_waterfall(together, row, names=names, shown=brief)
         with replacing(plot) as temporary:
             figure.savefig(temporary, format="png", dpi=120)
     if options.json:
@@ -105,6 +101,48 @@ def run_explain(options: argparse.Namespace) -> None:
             print(f"Warning: {found_model.why}")
         if plot is not None and explanation is None:
             print("No plot was drawn: the rules answered, and there is nothing to add up.")
+
+
+def _parts(judged: Judged, explanation: Explanation | None, model: PropensityModel, row: int) -> list[dict[str, Any]]:
+    """List one lead's contributions column by column, strongest first."""
+    from propensity.explanations import show_value, strongest
+
+    if explanation is None or model.reference is None:
+        return []
+    families = {column.name: column.family for column in model.schema.columns}
+    typical = dict(zip(model.schema.names, model.reference.typical, strict=True))
+    parts = []
+    for name, log_odds, points in strongest(explanation, model.schema.names, row):
+        cell = judged.rows.raw[name].iloc[row] if judged.rows.read[name].notna().iloc[row] else None
+        parts.append(
+            {
+                "column": name,
+                "family": families[name],
+                "value": show_value(cell),
+                "typical": typical[name],
+                "log_odds": log_odds,
+                "points": points,
+            }
+        )
+    return parts
+
+
+def _groups(evidence: Evidence, together: Explanation, model: PropensityModel, row: int) -> list[dict[str, Any]]:
+    """List one lead's reasons, columns that belong together in one, strongest first."""
+    from propensity.explanations import strongest
+
+    place = {group.name: i for i, group in enumerate(evidence.groups)}
+    return [
+        {
+            "name": name,
+            "family": evidence.groups[place[name]].family,
+            "shown": evidence.text(row, place[name]).removeprefix(f"{name}: "),
+            "columns": [model.schema.names[i] for i in evidence.groups[place[name]].columns],
+            "log_odds": log_odds,
+            "points": points,
+        }
+        for name, log_odds, points in strongest(together, [*place], row)
+    ]
 
 
 def _print_explanation(answer: dict[str, Any], why: str) -> None:
@@ -121,15 +159,14 @@ def _print_explanation(answer: dict[str, Any], why: str) -> None:
         f"A typical nurture lead: {answer['reference_probability']:.1%}. "
         f"Who they are: {answer['fit_pp']:+.1f} points. What they did: {answer['behaviour_pp']:+.1f} points.\n"
     )
-    strongest, rest = answer["contributions"][:MAX_SHOWN], answer["contributions"][MAX_SHOWN:]
-    width = min(max(len(part["column"]) for part in strongest), 40)
-    print(f"  {'':{width}} {'points':>8}  value")
-    for part in strongest:
-        value = f"{part['value']} (typical {part['typical']})"
-        print(f"  {part['column'][:40]:{width}} {part['points']:>+8.2f}  {value}")
+    strongest, rest = answer["groups"][:MAX_SHOWN], answer["groups"][MAX_SHOWN:]
+    width = min(max(len(group["name"]) for group in strongest), 40)
+    print(f"  {'':{width}} {'points':>8}")
+    for group in strongest:
+        print(f"  {group['name'][:40]:{width}} {group['points']:>+8.2f}  {group['shown']}")
     if rest:
-        points = sum(part["points"] for part in rest)
-        print(f"  {f'{len(rest)} other columns':{width}} {points:>+8.2f}  all of them: --json")
+        points = sum(group["points"] for group in rest)
+        print(f"  {f'{len(rest)} others':{width}} {points:>+8.2f}  all of them, column by column: --json")
 
 
 def _number(value: Any) -> float | None:

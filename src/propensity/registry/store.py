@@ -43,7 +43,7 @@ SCORE_PATH = (
     "hysteresis.py",
     "calibration.py",
     "bands",
-    "explanations.py",
+    "explanations",
     "rules.py",
     "learners",
     "model.py",

@@ -13,9 +13,6 @@ from propensity.explanations import (
     explain,
     family_points,
     fit_reference,
-    reason_text,
-    reason_texts,
-    show_value,
     strongest,
 )
 from propensity.schema import Column, Schema
@@ -185,65 +182,6 @@ def test_a_long_level_is_cut_in_the_reference() -> None:
 
 def test_reference_survives_json() -> None:
     assert Reference.from_dict(json.loads(json.dumps(REFERENCE.to_dict()))) == REFERENCE
-
-
-def texts(parts: list[float], *, n_reasons: int) -> list[str]:
-    raw = pd.DataFrame({"Industry": ["Metals "], "Visits": ["unknown"], "Clicks": [7.0]})
-    read = pd.DataFrame({"Industry": ["metals"], "Visits": [np.nan], "Clicks": [7.0]})
-    table = np.array([parts])
-    explanation = _explanation(10 * table, parts=table)
-    return reason_texts(explanation, raw, read, reference=REFERENCE, n_reasons=n_reasons)[0]
-
-
-INDUSTRY, VISITS, CLICKS = "Industry: Metals (typical retail)", "Visits: not given (typical 2)", "Clicks: 7 (typical 0)"
-
-
-@pytest.mark.parametrize(
-    ("parts", "n_reasons", "expected"),
-    [
-        pytest.param(
-            [0.5, -0.4, 1.0],
-            4,
-            [f"{CLICKS}, +10.0 points", f"{INDUSTRY}, +5.0 points", f"{VISITS}, -4.0 points"],
-            id="for before against, strongest first",
-        ),
-        pytest.param([0.5, 0.6, 1.0], 2, [f"{CLICKS}, +10.0 points"], id="one for, none against"),
-        pytest.param([0.5, -0.4, 1.0], 1, [f"{CLICKS}, +10.0 points"], id="one reason is one for"),
-        pytest.param([-0.5, -0.4, -1.0], 4, [f"{CLICKS}, -10.0 points"], id="one against, however many there are"),
-        pytest.param([-0.5, -0.4, -1.0], 1, [], id="none for, so no reason"),
-        pytest.param([0.05, -0.05, 0.0], 4, [f"{INDUSTRY}, +0.5 points", f"{VISITS}, -0.5 points"], id="just enough"),
-        pytest.param([0.0499, -0.0499, 0.0], 4, [], id="too small to be a reason"),
-    ],
-)
-def test_reasons_are_up_to_n_less_one_for_and_one_against(
-    parts: list[float], n_reasons: int, expected: list[str]
-) -> None:
-    assert texts(parts, n_reasons=n_reasons) == expected
-
-
-def test_a_reason_says_value_typical_value_and_signed_points() -> None:
-    assert reason_text("Visits", 3.0, typical="0", points=-0.04) == "Visits: 3 (typical 0), -0.0 points"
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (3, "3"),
-        (np.int64(3), "3"),
-        (3.0, "3"),
-        (np.float64(0.1234567), "0.123457"),
-        (1e20, "1e+20"),
-        (True, "True"),
-        ("  two \n words ", "two words"),
-        ("x" * 40, "x" * 40),
-        ("x" * 41, "x" * 39 + "…"),
-        (None, "not given"),
-        (float("nan"), "not given"),
-        (pd.NA, "not given"),
-    ],
-)
-def test_values_are_shown_briefly(value: object, shown: str) -> None:
-    assert show_value(value) == shown
 
 
 def test_all_parts_of_a_lead_are_listed_by_size_whatever_their_sign() -> None:

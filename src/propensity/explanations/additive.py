@@ -1,4 +1,4 @@
-"""The only place where contributions become reasons: against a typical lead, in percentage points, in words.
+"""The only place where contributions become percentage points against a typical lead.
 
 Every step is exactly additive: margin parts times the slope are calibrated log-odds parts, and the rescale to
 percentage points is the Aumann-Shapley value of the logistic function of a sum.
@@ -6,10 +6,8 @@ percentage points is the Aumann-Shapley value of the logistic function of a sum.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +19,9 @@ if TYPE_CHECKING:
     from propensity.calibration import Calibrator
     from propensity.schema import Schema
 
-# A part smaller than this many log-odds is no reason for anything.
-MIN_REASON = 0.05
 MAX_VALUE_CHARACTERS = 40
 # Parts further than this from the score they explain explain another one.
 PARTS_TOLERANCE = 1e-6
-_DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,90 +194,33 @@ def family_points(explanation: Explanation, schema: Schema) -> dict[str, np.ndar
     -------
     dict of family to array of float, shape (n_leads,)
     """
-    families = np.array([column.family for column in schema.columns])
+    of = [column.family for column in schema.columns]
+    families = ("fit", "behaviour")
+    columns = [[i for i, family in enumerate(of) if family == wanted] for wanted in families]
+    return dict(zip(families, _summed(explanation.points, columns).T, strict=True))
+
+
+def grouped(explanation: Explanation, columns: Sequence[Sequence[int]]) -> Explanation:
+    """Give the explanation with the parts of columns that belong together summed up; each column belongs to one group.
+
+    Examples
+    --------
+    >>> parts = np.array([[1.0, -3.0, 0.5]])
+    >>> whole = Explanation(log_odds_parts=parts, points=parts, reference_log_odds=0.0, reference_probability=0.5)
+    >>> grouped(whole, [(0, 2), (1,)]).points.tolist()
+    [[1.5, -3.0]]
+    """
+    return replace(
+        explanation,
+        log_odds_parts=_summed(explanation.log_odds_parts, columns),
+        points=_summed(explanation.points, columns),
+    )
+
+
+def _summed(parts: np.ndarray, columns: Sequence[Sequence[int]]) -> np.ndarray:
     # Row by row in memory: else the order of a sum, and its last bits, would depend on the batch.
-    return {
-        family: np.ascontiguousarray(explanation.points[:, families == family]).sum(axis=1)
-        for family in ("fit", "behaviour")
-    }
-
-
-def reason_texts(
-    explanation: Explanation, raw: pd.DataFrame, values: pd.DataFrame, *, reference: Reference, n_reasons: int
-) -> list[list[str]]:
-    """Word the strongest reasons of each lead: up to `n_reasons` - 1 for, up to 1 against.
-
-    Parameters
-    ----------
-    explanation : Explanation
-    raw, values : DataFrame, shape (n_leads, n_features)
-        Cells as given and as read.
-    reference : Reference
-    n_reasons : int
-        At least 1.
-
-    Returns
-    -------
-    list of list of str
-        Strongest first, those for before the one against. A part below 0.05 log-odds is no reason.
-    """
-    parts = explanation.log_odds_parts
-    n_for = max(n_reasons - 1, 1)
-    order = np.argsort(-parts, axis=1, kind="stable")
-    names = [str(name) for name in raw.columns]
-    cells = [raw[name].to_numpy(dtype=object) for name in raw.columns]
-    known = [values[name].notna().to_numpy() for name in raw.columns]
-    texts = []
-    for row, ranked in enumerate(order):
-        chosen = [j for j in ranked[:n_for] if parts[row, j] >= MIN_REASON]
-        worst = ranked[-1]
-        if n_reasons > 1 and parts[row, worst] <= -MIN_REASON:
-            chosen.append(worst)
-        texts.append(
-            [
-                reason_text(
-                    names[j],
-                    cells[j][row] if known[j][row] else None,
-                    typical=reference.typical[j],
-                    points=explanation.points[row, j],
-                )
-                for j in chosen
-            ]
-        )
-    return texts
-
-
-def reason_text(name: str, value: object, *, typical: str, points: float) -> str:
-    """Word one reason with the lead's own value.
-
-    Examples
-    --------
-    >>> reason_text("Pricing page visits", 3.0, typical="0", points=11.26)
-    'Pricing page visits: 3 (typical 0), +11.3 points'
-    >>> reason_text("Source", "Web", typical="web", points=-2)
-    'Source: Web, -2.0 points'
-    """
-    shown = show_value(value)
-    usual = "" if shown.casefold() == typical else f" (typical {typical})"
-    return f"{name}: {shown}{usual}, {points:+.1f} points"
-
-
-def show_value(value: object) -> str:
-    """Write a lead's own value briefly.
-
-    Examples
-    --------
-    >>> show_value(2.50), show_value("37.0"), show_value(None), show_value(" Referral ")
-    ('2.5', '37', 'not given', 'Referral')
-    """
-    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return "not given"
-    if isinstance(value, float | np.floating):
-        return f"{value:.6g}"
-    text = " ".join(str(value).split())
-    if _DECIMAL.fullmatch(text):  # the same number reads the same from text and from a float column
-        return f"{float(text):.6g}"
-    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 1]}…"
+    sums = [np.ascontiguousarray(parts[:, [*own]]).sum(axis=1) for own in columns]
+    return np.stack(sums, axis=1) if sums else np.empty((len(parts), 0))
 
 
 def strongest(explanation: Explanation, names: Sequence[str], row: int) -> list[tuple[str, float, float]]:

@@ -1,0 +1,29 @@
+"""The only place where contributions become reasons: in percentage points against a typical lead, and in words."""
+
+from propensity.explanations.additive import (
+    Explanation,
+    Reference,
+    explain,
+    family_points,
+    fault_of_parts,
+    fit_reference,
+    grouped,
+    strongest,
+)
+from propensity.explanations.wording import Evidence, Group, reason_groups, reason_texts, show_value
+
+__all__ = [
+    "Evidence",
+    "Explanation",
+    "Group",
+    "Reference",
+    "explain",
+    "family_points",
+    "fault_of_parts",
+    "fit_reference",
+    "grouped",
+    "reason_groups",
+    "reason_texts",
+    "show_value",
+    "strongest",
+]
