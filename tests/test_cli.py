@@ -383,7 +383,16 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
     project, told = trained
     reports = project.folder / "models" / "reports" / project.bundle.name
     assert {path.name for path in reports.iterdir()} == {
-        *("summary.txt", "card.md", "reliability.png", "gain.png", "scores.png", "comparison.png", "beeswarm.png"),
+        *(
+            "summary.txt",
+            "card.md",
+            "reliability.png",
+            "gain.png",
+            "scores.png",
+            "comparison.png",
+            "beeswarm.png",
+            "importance.png",
+        ),
         *("frontier.png", "frontier.csv"),
         *("metrics.csv", "reliability.csv", "gain.csv", "bands.csv", "months.csv", "segments.csv"),
         "learning_curve.png",

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from propensity.bands import NOBODY, Bands, Promise
 from propensity.encoding import CategoryCode, Encoder, NumberCode
@@ -17,6 +19,7 @@ from propensity.plotting import (
     plot_beeswarm,
     plot_comparison,
     plot_gain,
+    plot_importance,
     plot_learning_curve,
     plot_reliability,
     plot_scores,
@@ -155,6 +158,22 @@ def test_comparison_holds_what_was_measured(kind: str, has_random: bool, has_rul
     assert [label.get_text() for label in axes.get_yticklabels()] == rows
     assert axes.get_xlabel() == "AUC (0.5 is guessing)"
     assert_renders(figure)
+
+
+def test_importance_has_a_bar_a_group_the_largest_on_top() -> None:
+    table = pd.DataFrame(
+        {
+            "group": ["all activity", "Job $title"],
+            "family": ["behaviour", "fit"],
+            "points": [4.0, 1.0],
+            "low": [3.0, 0.5],
+            "high": [5.0, 1.5],
+            "share": [0.8, 0.2],
+        }
+    )
+    axes = plot_importance(table).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == [r"Job \$title", "all activity"]
+    assert [bar.get_bbox().width for bar in axes.patches if isinstance(bar, Rectangle)] == [1.0, 4.0]
 
 
 def test_beeswarm_has_one_row_a_feature_and_cuts_long_names(explanation: Explanation, encoder: Encoder) -> None:

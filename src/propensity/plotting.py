@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from propensity.bands import Bands, Frontier
@@ -189,6 +191,23 @@ def plot_watch(watch: Watch) -> Figure:
     right.legend(frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_importance(table: pd.DataFrame) -> Figure:
+    """Draw how many points each reason moves scores by on average, who leads are apart from what they did."""
+    shown = table.head(15)[::-1].reset_index(drop=True)
+    figure, axes = _axes(
+        "What moves scores\nMean size of each reason over leads; bars hold nine in ten draws of the leads",
+        "percentage points",
+        "",
+    )
+    colours = [MODEL if family == "fit" else OTHER for family in shown["family"]]
+    error = [shown["points"] - shown["low"], shown["high"] - shown["points"]]
+    axes.barh(np.arange(len(shown)), shown["points"], xerr=error, color=colours, ecolor=INK, height=0.7, capsize=2)
+    axes.set_yticks(np.arange(len(shown)), [*map(_drawable, shown["group"])])
+    handles = [Patch(color=MODEL, label="who they are"), Patch(color=OTHER, label="what they did")]
+    axes.legend(handles=handles, frameon=False, loc="lower right")
     return figure
 
 

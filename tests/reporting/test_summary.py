@@ -308,7 +308,7 @@ def test_a_band_that_held_no_test_lead_says_none(run: TrainingRun) -> None:
 def test_the_json_of_a_run_holds_the_agreed_keys(run: TrainingRun) -> None:
     values = json.loads(json.dumps(training_json(run, STORED), allow_nan=False))
     agreed = ["model", "data", "audit", "learner", "metrics", "thresholds", "verdict", "warnings"]
-    assert [*values] == [*agreed, "flaws", "learning_curve"]
+    assert [*values] == [*agreed, "flaws", "learning_curve", "importance"]
     assert values["model"] == STORED
     assert {*values["data"]} == {"rows", "positives", "base_rate", "matured", "dropped"}
     assert {*values["audit"][0]} == {"column", "role", "verdict", "evidence", "price"}

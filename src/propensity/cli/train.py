@@ -201,6 +201,9 @@ def _write_reports(
             "comparison.png": plotting.plot_comparison(evaluation),
             "beeswarm.png": plotting.plot_beeswarm(explanation, rows, learned.encoder),
         }
+        if len(result.importance):
+            figures["importance.png"] = plotting.plot_importance(result.importance)
+            files["importance.csv"] = table_csv(result.importance).encode()
         if learned.frontier is not None:
             figures["frontier.png"] = plotting.plot_frontier(learned.frontier)
             files["frontier.csv"] = table_csv(learned.frontier.table()).encode()

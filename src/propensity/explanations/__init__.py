@@ -10,6 +10,7 @@ from propensity.explanations.additive import (
     grouped,
     strongest,
 )
+from propensity.explanations.importance import importance
 from propensity.explanations.wording import Evidence, Group, reason_groups, reason_texts, show_value
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "fault_of_parts",
     "fit_reference",
     "grouped",
+    "importance",
     "reason_groups",
     "reason_texts",
     "show_value",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,23 @@ class LinearModel:
     intercept: float
     terms: tuple[NumberTerm | CategoryTerm, ...]
 
-    def _parts(self, matrix: np.ndarray) -> list[np.ndarray]:
-        return [term.apply(matrix[:, i]) for i, term in enumerate(self.terms)]
+    @cached_property
+    def _numbers(self) -> tuple[list[int], np.ndarray]:
+        """Positions of the number terms, and their low, high, center, slope and missing."""
+        found = {i: term for i, term in enumerate(self.terms) if isinstance(term, NumberTerm)}
+        rows = [(term.low, term.high, term.center, term.slope, term.missing) for term in found.values()]
+        return [*found], np.array(rows, dtype=float).reshape(-1, 5).T
+
+    def _parts(self, matrix: np.ndarray) -> np.ndarray:
+        """Give every term's part, columns one behind the other in memory: so they are added up."""
+        parts = np.empty(matrix.shape, order="F")
+        at, (low, high, center, slope, missing) = self._numbers
+        numbers = matrix[:, at]
+        parts[:, at] = np.where(np.isnan(numbers), missing, slope * (np.clip(numbers, low, high) - center))
+        for i, term in enumerate(self.terms):
+            if isinstance(term, CategoryTerm):
+                parts[:, i] = term.apply(matrix[:, i])
+        return parts
 
     def margin(self, matrix: np.ndarray) -> np.ndarray:
         """Sum the terms for each row, in log-odds, always in the same order so that a row never sees its batch.
@@ -74,11 +90,11 @@ class LinearModel:
         -------
         array of float, shape (n_leads,)
         """
-        return self._sum(self._parts(matrix), len(matrix))
+        return self._sum(self._parts(matrix))
 
-    def _sum(self, parts: Sequence[np.ndarray], n_leads: int) -> np.ndarray:
-        total = np.full(n_leads, self.intercept)
-        for part in parts:
+    def _sum(self, parts: np.ndarray) -> np.ndarray:
+        total = np.full(len(parts), self.intercept)
+        for part in parts.T:
             total += part
         return total
 
@@ -96,8 +112,7 @@ class LinearModel:
         Parts
         """
         parts, means = self._parts(matrix), [term.mean for term in self.terms]
-        contributions = np.column_stack([part - mean for part, mean in zip(parts, means, strict=True)])
-        return Parts(self._sum(parts, len(matrix)), contributions, self.intercept + sum(means))
+        return Parts(self._sum(parts), parts - np.array(means), self.intercept + sum(means))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the model as plain JSON values."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Months and segments that are named; the tables hold them all.
 MAX_OFF = 5
 CORRECTED = "corrected: segments whose conversions the newest outcomes before the last held to be off beyond chance"
+# Reasons that the summary names by their weight.
+N_TOLD = 5
 # Features held to a direction that the summary names; the model card names all.
 MAX_HELD = 3
 VERDICTS = {
@@ -73,6 +75,7 @@ def training_json(run: TrainingRun, model: Mapping[str, Any]) -> dict[str, Any]:
         "warnings": list(run.warnings),
         "flaws": [vars(flaw) for flaw in run.flaws],
         "learning_curve": run.curve.to_dict(),
+        "importance": run.importance.round(6).to_dict("records"),
     }
 
 
@@ -135,6 +138,7 @@ def training_summary(run: TrainingRun) -> list[str]:
         if evaluation.older_gain is not None:
             lines += ["", f"           {older_line(evaluation.older_gain, unit=unit)}"]
         lines += _learner_lines(run)
+        lines += _importance_lines(run)
         lines += ["", *band_lines(learned.bands, evaluation, unit=unit)]
         if learned.frontier is not None:
             lines += [f"           {line}" for line in frontier_lines(learned.frontier, learned.bands)]
@@ -304,6 +308,17 @@ def _learner_lines(run: TrainingRun) -> list[str]:
         f"{calibrator.n_rows:,} out-of-fold rows",
         *(f"           {line}" for line in corrected),
     ]
+
+
+def _importance_lines(run: TrainingRun) -> list[str]:
+    """Word what moves scores most, by its share of all points."""
+    told = run.importance.head(N_TOLD)
+    if told.empty:
+        return []
+    named = ", ".join(
+        f"{_shown(str(name))} {share:.0%}" for name, share in zip(told["group"], told["share"], strict=True)
+    )
+    return ["", f"Moved by   {named} of all points; the rest: importance.csv beside the plots"]
 
 
 def _aged_in_words(half_life: float) -> str:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from propensity.config import Config
 from propensity.evaluation import Evaluation, Predictions, evaluate
-from propensity.explanations import fit_reference
+from propensity.explanations import explain, fit_reference, importance, reason_groups
 from propensity.features.plan import DAYS_SINCE_CREATED
 from propensity.folds import Split, boundaries, group_blocks
 from propensity.guards import fit_guard
@@ -72,6 +72,8 @@ class TrainingRun:
         Encoded training rows for plots, evenly spread over the file; never stored.
     curve : Curve
         Whether more history would help.
+    importance : DataFrame
+        What moves scores, as `explanations.importance` gives it; empty where nothing was learned.
     newest : DataFrame, shape (up to 2000, any)
         The newest training leads as read, to see who moves between bands; never stored.
     """
@@ -84,6 +86,7 @@ class TrainingRun:
     warnings: tuple[str, ...]
     sample: np.ndarray
     curve: Curve
+    importance: pd.DataFrame = field(default_factory=pd.DataFrame)
     newest: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
@@ -222,7 +225,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
     verdict: Verdict = "skill" if evaluation.ranking_gain_low > 0 and learned.calibrator.slope > 0 else "no_skill"
     some = examples.read[[*schema.names]].iloc[_spread(len(examples.y), EXPLAINED_ROWS)]
     encoded = learned.encoder.encode(some)
-    contributions = learned.blend.explain(encoded).contributions
+    margin, contributions, base = learned.blend.explain(encoded)
     learned = replace(
         learned,
         guard=fit_guard(
@@ -235,6 +238,14 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
     )
     nurture = learned.bands.assign(learned.probability(some)) == NURTURE
     reference = fit_reference(contributions, some, schema, is_nurture=nurture)
+    explanation = explain(
+        contributions,
+        base,
+        margin,
+        learned.calibrator.probability(margin),
+        calibrator=learned.calibrator,
+        reference=reference,
+    )
     tell("looking at what more leads would teach", 1 - 0.5 / steps)
     curve = _curve(
         chosen, prepared, config, learned, evaluation, pasts=pasts, is_time=is_time, is_skilled=verdict == "skill"
@@ -265,6 +276,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         ),
         sample=learned.encoder.encode(examples.read.iloc[_spread(len(examples.y), SAMPLE_ROWS)]),
         curve=curve,
+        importance=importance(explanation, reason_groups(schema, prepared.plan), seed=seed),
         newest=examples.leads.iloc[_newest(examples)].reset_index(drop=True),
     )
 
