@@ -167,7 +167,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> t
 
 @pytest.fixture(scope="module")
 def project(trained: tuple[Project, Told], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A trained project that has scored before, and so kept a copy of its champion; tests that change it take a copy."""
+    """A trained project that has scored before and kept its champion; tests that change it take a copy."""
     project = trained[0]
     assert project.score(project.folder / "new_leads.csv", tmp_path_factory.mktemp("first") / "scores.csv").code == 0
     return project

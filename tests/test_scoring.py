@@ -25,7 +25,16 @@ from propensity.learners.parts import Parts
 from propensity.model import Learned, PropensityModel, rules_model
 from propensity.rules import Rules, build_rules
 from propensity.schema import Column, Schema, infer_schema, validate
-from propensity.scoring import FALLBACK_REASONS, ROW_REASONS, Scores, check_degraded, predict, score
+from propensity.scoring import (
+    FALLBACK_REASONS,
+    ONE_LEAD_COLUMNS,
+    ROW_REASONS,
+    Scores,
+    check_degraded,
+    predict,
+    predict_one,
+    score,
+)
 
 KEPT = Promise(rate=0.6, certified=True, observed=0.7, low=0.61, n_leads=100, n_converted=70)
 BROKEN = Promise(rate=0.9, certified=False, observed=0.9, low=0.8, n_leads=50, n_converted=45)
@@ -120,6 +129,44 @@ def test_reasons_to_fall_back_are_a_closed_list_and_the_code_knows_no_other() ->
     }
     assert {"MODEL_MISSING", "HASH_MISMATCH", "CANARY_FAILED", "TIMEOUT"} <= said <= {*FALLBACK_REASONS}
     assert {*ROW_REASONS} < {*FALLBACK_REASONS}
+
+
+def one_as_predicted(lead: dict[str, Any], model: PropensityModel, **asked: Any) -> dict[str, Any]:
+    """What `predict` says of one lead, in the form of `predict_one`."""
+    row = predict(pd.DataFrame({name: [cell] for name, cell in lead.items()}), model=model, **asked).iloc[0]
+    reasons = [row[name] for name in row.index if str(name).startswith("reason_") and row[name]]
+    said = {name: row[name] for name in ONE_LEAD_COLUMNS}
+    plain = {name: None if pd.isna(value) or value == "" else value for name, value in said.items()}
+    return {**plain, "reasons": reasons, "model_version": row["model_version"]}
+
+
+ONE = {"Lead": "a", "Industry": " Metals", "Visits": "4", "Faxes": 0, "Demo": "", "Bounced": ""}
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        pytest.param(ONE, id="as a file has it"),
+        pytest.param({**ONE, "Visits": 4.0, "Industry": "unseen"}, id="numbers and a level training did not keep"),
+        pytest.param({**ONE, "Visits": None, "Faxes": float("nan"), "Industry": "n/a"}, id="nothing given"),
+        pytest.param({" visits ": 3, "INDUSTRY": "Retail", "faxes": "1e3", "lead": "a"}, id="names of another case"),
+        pytest.param({key: cell for key, cell in ONE.items() if key != "Visits"}, id="without a feature"),
+        pytest.param({**ONE, "Visits": -1}, id="a count below zero"),
+        pytest.param({**ONE, "Industry": "x" * 70_000}, id="a cell that is no field"),
+    ],
+)
+def test_one_lead_alone_is_told_what_a_file_is_told(lead: dict[str, Any]) -> None:
+    for model in (MODEL, replace(MODEL, verdict="no_skill"), replace(MODEL, rules=sheet(sql=50, mql=10))):
+        assert predict_one(lead, model=model, n_reasons=3) == one_as_predicted(lead, model, n_reasons=3)
+
+
+def test_one_lead_needs_no_id_and_no_reasons() -> None:
+    anonymous = {key: cell for key, cell in ONE.items() if key != "Lead"}
+    for model in (MODEL, replace(MODEL, verdict="no_skill")):
+        assert predict_one(anonymous, model=model) == predict_one(ONE, model=model)
+        assert predict_one(anonymous, model=model, n_reasons=0)["reasons"] == []
+    with pytest.raises(InputError, match="reasons must be within"):
+        predict_one(ONE, model=MODEL, n_reasons=21)
 
 
 def test_reasons_that_fail_their_test_are_not_written_and_scores_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from propensity.model import PropensityModel
     from propensity.registry import load_model, register
     from propensity.schema import Tables
-    from propensity.scoring import predict
+    from propensity.scoring import predict, predict_one
     from propensity.storage.bundles import save_model
     from propensity.storage.configs import load_config, read_tables
     from propensity.training import Audit, TrainingRun, audit, train
@@ -30,6 +30,7 @@ _HOMES = {
     "load_config": "storage.configs",
     "load_model": "registry",
     "predict": "scoring",
+    "predict_one": "scoring",
     "read_tables": "storage.configs",
     "register": "registry",
     "save_model": "storage.bundles",
@@ -46,6 +47,7 @@ __all__ = [
     "load_config",
     "load_model",
     "predict",
+    "predict_one",
     "read_tables",
     "register",
     "save_model",

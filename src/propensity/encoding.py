@@ -8,8 +8,9 @@ depend on its batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,11 +97,40 @@ class Encoder:
             if isinstance(code, NumberCode):
                 matrix[:, position] = values[name].to_numpy(dtype=float)
                 continue
-            known = {level: FIRST_LEVEL + i for i, level in enumerate(code.levels)}
+            known = self._known[position] or {}
             codes, uniques = pd.factorize(values[name], use_na_sentinel=True)
-            table = np.array([float(known.get(level, OTHER)) for level in uniques] + [np.nan])
+            table = np.array([known.get(level, OTHER) for level in uniques] + [np.nan], dtype=float)
             matrix[:, position] = table[codes]
         return matrix
+
+    def encode_one(self, values: Sequence[float | str | None]) -> np.ndarray:
+        """Turn the read values of one lead into the row that `encode` makes of them.
+
+        Parameters
+        ----------
+        values : sequence of float, str or None, shape (n_features,)
+
+        Returns
+        -------
+        array of float, shape (n_features,)
+        """
+        return np.array(
+            [
+                value if known is None else np.nan if value is None else known.get(value, OTHER)
+                for value, known in zip(values, self._known, strict=True)
+            ],
+            dtype=float,
+        )
+
+    @cached_property
+    def _known(self) -> tuple[dict[object, float] | None, ...]:
+        """The code of each level of a category; None for a number."""
+        return tuple(
+            {level: float(FIRST_LEVEL + i) for i, level in enumerate(code.levels)}
+            if isinstance(code, CategoryCode)
+            else None
+            for code in self.codes
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the encoder as plain JSON values."""

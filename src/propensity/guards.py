@@ -66,11 +66,16 @@ class Guard:
 
     def outside(self, matrix: np.ndarray, encoder: Encoder) -> np.ndarray:
         """Count the numbers of each row beyond their range."""
-        count = np.zeros(len(matrix), dtype=int)
-        for i, code in enumerate(encoder.codes):
-            if isinstance(code, NumberCode) and self.ranged[i] and code.high > code.low:
-                count += (matrix[:, i] < code.low) | (matrix[:, i] > code.high)
-        return count
+        ends = {
+            i: (code.low, code.high)
+            for i, code in enumerate(encoder.codes)
+            if isinstance(code, NumberCode) and self.ranged[i] and code.high > code.low
+        }
+        if not ends:
+            return np.zeros(len(matrix), dtype=int)
+        low, high = np.array([*ends.values()]).T
+        own = matrix[:, [*ends]]
+        return np.asarray(((own < low) | (own > high)).sum(axis=1))
 
     def reasons(self, matrix: np.ndarray, encoder: Encoder) -> np.ndarray:
         """Say for each row why the model should not answer; empty where it may.

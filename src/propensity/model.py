@@ -7,6 +7,7 @@ import json
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import lightgbm as lgb
@@ -17,7 +18,7 @@ from propensity.bands import Bands, Frontier
 from propensity.calibration import Calibrator
 from propensity.encoding import CategoryCode, Encoder
 from propensity.errors import BundleError
-from propensity.explanations import Reference, fault_of_parts
+from propensity.explanations import Group, Reference, fault_of_parts, reason_groups
 from propensity.features.plan import FeaturePlan
 from propensity.guards import Guard
 from propensity.learners import (
@@ -153,6 +154,11 @@ class PropensityModel:
     card: str = ""
     plan: FeaturePlan = field(default_factory=FeaturePlan)
     version: str = ""
+
+    @cached_property
+    def reason_groups(self) -> tuple[Group, ...]:
+        """Which columns make one reason."""
+        return reason_groups(self.schema, self.plan)
 
 
 def sealed(model: PropensityModel) -> PropensityModel:

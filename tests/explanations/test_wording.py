@@ -42,8 +42,8 @@ def explanation_of(parts: np.ndarray) -> Explanation:
 def texts(parts: list[float], *, n_reasons: int) -> list[str]:
     evidence = Evidence(
         groups=reason_groups(SCHEMA, FeaturePlan()),
-        raw=pd.DataFrame({"Industry": ["Metals "], "Visits": ["unknown"], "Clicks": [7.0]}),
-        values=pd.DataFrame({"Industry": ["metals"], "Visits": [np.nan], "Clicks": [7.0]}),
+        raw=[["Metals "], ["unknown"], [7.0]],
+        values=[["metals"], [np.nan], [7.0]],
         reference=REFERENCE,
     )
     return reason_texts(explanation_of(np.array([parts])), evidence, n_reasons=n_reasons)[0]
@@ -111,8 +111,8 @@ def test_parts_of_a_group_that_cancel_are_no_reason() -> None:
     schema = schema_of("demo count 7d", "demo rate", "Industry")
     evidence = Evidence(
         groups=reason_groups(schema, PLAN),
-        raw=pd.DataFrame({"demo count 7d": [1.0], "demo rate": [0.5], "Industry": ["arms"]}),
-        values=pd.DataFrame({"demo count 7d": [1.0], "demo rate": [0.5], "Industry": ["arms"]}),
+        raw=[[1.0], [0.5], ["arms"]],
+        values=[[1.0], [0.5], ["arms"]],
         reference=Reference(margin_parts=(0.0, 0.0, 0.0), typical=("0", "0", "metals")),
     )
     (found,) = reason_texts(explanation_of(np.array([[2.0, -1.98, 0.5]])), evidence, n_reasons=4)
@@ -125,7 +125,7 @@ def demo_text(
     seven: float, thirty: float, since: float, *, cutoff: str | None = "2026-06-10T12:00Z", **asked: str
 ) -> str:
     names = ["demo count 7d", "demo count 30d", "demo days since"]
-    row = pd.DataFrame([[seven, thirty, since]], columns=names)
+    row = [[seven], [thirty], [since]]
     evidence = Evidence(
         groups=reason_groups(schema_of(*names), PLAN),
         raw=row,
@@ -160,7 +160,7 @@ def test_days_are_those_of_the_timezone_and_left_out_where_the_instant_is_unknow
 
 def test_a_field_shows_what_is_given_of_it() -> None:
     schema = schema_of("Job title seniority", "Job title department")
-    row = pd.DataFrame({"Job title seniority": [None, None], "Job title department": ["Sales", None]}, dtype=object)
+    row = [[None, None], ["Sales", None]]
     evidence = Evidence(
         groups=reason_groups(schema, PLAN),
         raw=row,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A part smaller than this many log-odds is no reason for anything.
 MIN_REASON = 0.05
+DAY = 86_400_000_000  # in microseconds
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
@@ -117,8 +118,8 @@ class Evidence:
     Parameters
     ----------
     groups : tuple of Group
-    raw, values : DataFrame, shape (n_leads, n_features)
-        Cells as given and as read.
+    raw, values : sequence of arrays or Series, shape (n_features,) of (n_leads,)
+        Cells as given and as read, column by column.
     reference : Reference
     cutoff : Series of stamps or None, shape (n_leads,)
         What each lead is as of; None or NaT where unknown.
@@ -127,8 +128,8 @@ class Evidence:
     """
 
     groups: tuple[Group, ...]
-    raw: pd.DataFrame
-    values: pd.DataFrame
+    raw: Sequence[Any]
+    values: Sequence[Any]
     reference: Reference
     cutoff: pd.Series | None = None
     timezone: str = "UTC"
@@ -137,7 +138,7 @@ class Evidence:
         """Word what one lead shows, beside what is typical, without points."""
         own = self.groups[group]
         shown, typical = self._shown(row, own)
-        last = "" if own.since is None or not own.counts else self._last(own.since)[row]
+        last = "" if own.since is None or not own.counts else self._column("last", own.since)[row]
         usual = f" (typical {typical})" if typical else ""
         return f"{own.name}: {shown}{f', last on {last}' if last else ''}{usual}"
 
@@ -148,47 +149,52 @@ class Evidence:
     def _shown(self, row: int, group: Group) -> tuple[str, str]:
         """Give what one lead shows, and what is typical where that is something else."""
         if not group.counts:
-            place = next((i for i in group.columns if self._known[i][row]), group.columns[0])
-            shown = show_value(self._cells[place][row] if self._known[place][row] else None)
+            place = next((i for i in group.columns if self._column("known", i)[row]), group.columns[0])
+            is_known = self._column("known", place)[row]
+            shown = show_value(self._column("cells", place)[row] if is_known else None)
             typical = self.reference.typical[place]
             return shown, "" if shown.casefold() == typical.casefold() else typical
         # The shortest window that holds any; what is typical is of the same window.
         windows = [*group.counts.items()]
-        days, place = next((window for window in windows if self._read[window[1]][row] > 0), windows[-1])
-        count, typical = self._read[place][row], self.reference.typical[place]
+        days, place = next((window for window in windows if self._column("read", window[1])[row] > 0), windows[-1])
+        count, typical = self._column("read", place)[row], self.reference.typical[place]
         shown = show_value(float(count)) if count > 0 else "none"
         return f"{shown} in {days} days", "" if typical == (shown if count > 0 else "0") else typical
 
     @cached_property
-    def _cells(self) -> list[np.ndarray]:
-        return [self.raw[name].to_numpy(dtype=object) for name in self.raw.columns]
-
-    @cached_property
-    def _known(self) -> list[np.ndarray]:
-        return [self.values[name].notna().to_numpy() for name in self.raw.columns]
-
-    @cached_property
-    def _read(self) -> dict[int, np.ndarray]:
-        counted = {place for group in self.groups for place in group.counts.values()}
-        return {place: self.values.iloc[:, place].to_numpy(dtype=float) for place in counted}
-
-    @cached_property
-    def _dates(self) -> dict[int, np.ndarray]:
+    def _kept(self) -> dict[tuple[str, int], np.ndarray]:
         return {}
 
-    def _last(self, place: int) -> np.ndarray:
-        """Give the day of each lead's last event of a kind; empty where there is none or nobody knows."""
-        if place not in self._dates:
-            self._dates[place] = self._days(self.values.iloc[:, place].to_numpy(dtype=float))
-        return self._dates[place]
+    def _column(self, what: str, place: int) -> np.ndarray:
+        """Give a column in the form it is asked for in; only a few are, and those for each lead."""
+        key = what, place
+        if key not in self._kept:
+            self._kept[key] = self._made(what, place)
+        return self._kept[key]
+
+    def _made(self, what: str, place: int) -> np.ndarray:
+        if what == "cells":
+            return np.asarray(self.raw[place], dtype=object)
+        if what == "known":
+            return np.asarray(pd.notna(np.asarray(self.values[place], dtype=object)))
+        numbers = np.asarray(self.values[place], dtype=float)
+        return numbers if what == "read" else self._days(numbers)
 
     def _days(self, since: np.ndarray) -> np.ndarray:
-        if self.cutoff is None:
+        """Give the day of each lead's last event of a kind; empty where there is none or nobody knows."""
+        if self._at is None:
             return np.full(len(since), "", dtype=object)
-        at = pd.DatetimeIndex(self.cutoff) - pd.to_timedelta(np.round(since * 86_400), unit="s")
-        local = at.tz_convert(self.timezone).tz_localize(None).normalize()
-        codes, days = pd.factorize(local)
-        return np.array([*(day.strftime("%Y-%m-%d") for day in days), ""], dtype=object)[codes]
+        gone = np.isnan(since)
+        ago = np.round(np.where(gone, 0.0, since) * DAY).astype("timedelta64[us]")
+        at = np.where(gone, np.datetime64("NaT"), self._at - ago)
+        if self.timezone != "UTC":
+            at = pd.DatetimeIndex(at, tz="UTC").tz_convert(self.timezone).tz_localize(None).to_numpy()
+        days, codes = np.unique(at.astype("datetime64[D]"), return_inverse=True)
+        return np.where(np.isnat(days), "", np.datetime_as_string(days)).astype(object)[codes]
+
+    @cached_property
+    def _at(self) -> np.ndarray | None:
+        return None if self.cutoff is None else self.cutoff.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
 def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int) -> list[list[str]]:

@@ -62,7 +62,7 @@ class LinearModel:
     terms: tuple[NumberTerm | CategoryTerm, ...]
 
     @cached_property
-    def _numbers(self) -> tuple[list[int], np.ndarray]:
+    def numbers(self) -> tuple[list[int], np.ndarray]:
         """Positions of the number terms, and their low, high, center, slope and missing."""
         found = {i: term for i, term in enumerate(self.terms) if isinstance(term, NumberTerm)}
         rows = [(term.low, term.high, term.center, term.slope, term.missing) for term in found.values()]
@@ -71,7 +71,7 @@ class LinearModel:
     def _parts(self, matrix: np.ndarray) -> np.ndarray:
         """Give every term's part, columns one behind the other in memory: so they are added up."""
         parts = np.empty(matrix.shape, order="F")
-        at, (low, high, center, slope, missing) = self._numbers
+        at, (low, high, center, slope, missing) = self.numbers
         numbers = matrix[:, at]
         parts[:, at] = np.where(np.isnan(numbers), missing, slope * (np.clip(numbers, low, high) - center))
         for i, term in enumerate(self.terms):

@@ -31,6 +31,7 @@ from propensity.schema.rows import (
     LeadRows,
     content_digest,
     partition,
+    read_lead,
     row_hashes,
     validate,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "parse_number",
     "partition",
     "read_ids",
+    "read_lead",
     "read_numbers",
     "read_texts",
     "resolve_columns",

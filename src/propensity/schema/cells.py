@@ -6,7 +6,8 @@ import hashlib
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -192,6 +193,29 @@ def read_numbers(series: pd.Series, *, missing: Sequence[str], decimal: str = ".
     return values, int(is_text.sum()) + int(beyond.sum())
 
 
+def read_text(value: object, *, missing: Sequence[str]) -> str | None:
+    """Read one cell as `read_texts` does."""
+    text = canonical_text(value)
+    return None if text is None or text == "" or text in missing else text
+
+
+def read_number(value: object, *, missing: Sequence[str], decimal: str = ".") -> float:
+    """Read one cell as `read_numbers` does.
+
+    Examples
+    --------
+    >>> read_number("1,234", missing=()), read_number(999, missing=("999",)), read_number("n/a", missing=("n/a",))
+    (1234.0, nan, nan)
+    """
+    if type(value) is float:  # most cells of feature rows
+        number = value
+    else:
+        found, _ = _one_number(value, empty=missing, decimal=decimal)
+        number = found
+    beyond = not -MAX_NUMBER <= number <= MAX_NUMBER
+    return math.nan if beyond or (missing and number in _missing_numbers(tuple(missing))) else number
+
+
 def count_texts(series: pd.Series, *, missing: Sequence[str], decimal: str = ".") -> int:
     """Count the filled cells that are no number, not even an infinite one."""
     return int(_parse_numbers(series, missing=missing, decimal=decimal)[1].sum())
@@ -206,22 +230,31 @@ def _parse_numbers(series: pd.Series, *, missing: Sequence[str], decimal: str) -
         codes, uniques = distinct(series)
         empty = {*missing, ""}
         table, no_number = np.full(len(uniques) + 1, np.nan), np.zeros(len(uniques) + 1, dtype=bool)
-        is_plain = _PLAIN[decimal]
         for i, value in enumerate(uniques):
-            if isinstance(value, str) and is_plain(value):
-                table[i] = float(value)
-                continue
-            text = canonical_text(value)
-            if text is None or text in empty:
-                continue
-            # The decimal mark is how people wrote it: a float among texts has none.
-            number = parse_number(text, decimal=decimal if isinstance(value, str) else ".")
-            table[i], no_number[i] = (np.nan, True) if number is None else (number, False)
+            table[i], no_number[i] = _one_number(value, empty=empty, decimal=decimal)
         values, is_text = table[codes], no_number[codes]
-    numeric_missing = [number for number in map(parse_number, missing) if number is not None]
+    numeric_missing = _missing_numbers(tuple(missing))
     if numeric_missing:
-        values[np.isin(values, numeric_missing)] = np.nan
+        values[np.isin(values, [*numeric_missing])] = np.nan
     return values, is_text
+
+
+def _one_number(value: object, *, empty: Collection[str], decimal: str) -> tuple[float, bool]:
+    """Give a cell's number, an infinite one too, and whether it is filled with something else."""
+    if isinstance(value, str) and _PLAIN[decimal](value):
+        return float(value), False
+    text = canonical_text(value)
+    if text is None or text == "" or text in empty:
+        return math.nan, False
+    # The decimal mark is how people wrote it: a float among texts has none.
+    number = parse_number(text, decimal=decimal if isinstance(value, str) else ".")
+    return (math.nan, True) if number is None else (number, False)
+
+
+@lru_cache(maxsize=256)
+def _missing_numbers(missing: tuple[str, ...]) -> frozenset[float]:
+    """Give the words for missing that are numbers."""
+    return frozenset(number for number in map(parse_number, missing) if number is not None)
 
 
 def read_ids(ids: pd.Series, *, missing: Sequence[str]) -> pd.Series:

@@ -15,7 +15,9 @@ from propensity.schema.cells import (
     MAX_CELL_CHARACTERS,
     normalise_name,
     read_ids,
+    read_number,
     read_numbers,
+    read_text,
     read_texts,
     too_long,
 )
@@ -56,6 +58,28 @@ class LeadRows:
     notes: Mapping[str, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeadCells:
+    """One lead, cell by cell in the order of the schema.
+
+    Parameters
+    ----------
+    raw : list of object
+        As given; None where absent.
+    read : list of float, str or None
+        As read; a missing number is NaN.
+    absent : tuple of str
+        Features the lead does not have.
+    is_bad : bool
+        Whether a count is negative or a cell too long.
+    """
+
+    raw: list[object]
+    read: list[float | str | None]
+    absent: tuple[str, ...]
+    is_bad: bool
+
+
 def _read_values(frame: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...], int]:
     names = resolve_columns(frame.columns)
     raw: dict[str, Any] = {}
@@ -77,6 +101,45 @@ def _read_values(frame: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, pd.
             values[column.name] = read_texts(series, missing=column.missing)
     index = pd.RangeIndex(len(frame))
     return pd.DataFrame(raw, index=index), pd.DataFrame(values, index=index), tuple(absent), n_lost
+
+
+def read_lead(lead: Mapping[str, Any], schema: Schema) -> LeadCells:
+    """Read one lead, cell by cell, as `partition` reads a row: without a frame.
+
+    Parameters
+    ----------
+    lead : mapping of column to cell
+        Names as in a file: any case and padding; more of them than needed.
+    schema : Schema
+
+    Returns
+    -------
+    LeadCells
+
+    Raises
+    ------
+    InputError
+        Names that are one after normalising.
+    """
+    names = {} if all(name in lead for name in schema.names) else resolve_columns([*lead])
+    raw: list[object] = []
+    values: list[float | str | None] = []
+    absent: list[str] = []
+    is_bad = False
+    for column in schema.columns:
+        found = column.name if column.name in lead else names.get(normalise_name(column.name))
+        if found is None:
+            absent.append(column.name)
+        cell = None if found is None else lead[str(found)]
+        raw.append(cell)
+        if column.kind == "number":
+            number = read_number(cell, missing=column.missing, decimal=column.decimal)
+            is_bad |= column.is_count and number < 0
+            values.append(number)
+        else:
+            values.append(read_text(cell, missing=column.missing))
+        is_bad |= isinstance(cell, str) and len(cell) > MAX_CELL_CHARACTERS
+    return LeadCells(raw=raw, read=values, absent=tuple(absent), is_bad=is_bad)
 
 
 def partition(

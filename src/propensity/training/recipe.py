@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from propensity.config import Config
 from propensity.evaluation import Evaluation, Predictions, evaluate
-from propensity.explanations import explain, fit_reference, importance, reason_groups
+from propensity.explanations import explain, fit_reference, importance
 from propensity.features.plan import DAYS_SINCE_CREATED
 from propensity.folds import Split, boundaries, group_blocks
 from propensity.guards import fit_guard
@@ -276,7 +276,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         ),
         sample=learned.encoder.encode(examples.read.iloc[_spread(len(examples.y), SAMPLE_ROWS)]),
         curve=curve,
-        importance=importance(explanation, reason_groups(schema, prepared.plan), seed=seed),
+        importance=importance(explanation, model.reason_groups, seed=seed),
         newest=examples.leads.iloc[_newest(examples)].reset_index(drop=True),
     )
 
