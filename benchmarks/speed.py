@@ -13,6 +13,7 @@ import argparse
 import ctypes
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -263,6 +264,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--leads", type=Path)
     options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="shap")
     print(
         f"lightgbm {lgb.__version__}, numba {numba.__version__}, numpy {np.__version__}, shap {shap.__version__}, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}"

@@ -119,8 +119,26 @@ def test_people_who_objected_are_nowhere(project: Path) -> None:
     asked = ["score", str(project / "new.csv"), "-c", config, "-o", "scores.csv", "--suppress", "objected.txt"]
     code, out, _ = tell(*asked)
     assert code == 0
-    assert "suppressed: 2" in out
+    assert "2 rows are of people who objected: left out" in out
+    assert "1 ids of people who objected are of no lead in this file" in out
     assert not any(one in out for one in gone)
+
+
+def test_a_list_that_names_nobody_here_is_warned_of_and_an_earlier_run_forgets_too(project: Path) -> None:
+    everyone = night(project, project / "new.csv", "2026-01-06", "--state", "state.json")
+    config = str(project / "propensity.toml")
+    asked = ("score", str(project / "new.csv"), "-c", config, "-o", "scores.csv", "--suppress", "objected.txt")
+    Path("objected.txt").write_text("someone@example.com\n")
+    code, out, err = tell(*asked)
+    assert (code, "none of the 1 ids in objected.txt" in out) == (0, True), err
+    n_before = Path("state.json").read_text().count('":[')
+    Path("objected.txt").write_text(f"{everyone['Lead ID'].iloc[0]}\n")
+    assert tell(*asked, "--state", "state.json", "--as-of", "2026-01-05")[0] == 0
+    assert Path("state.json").read_text().count('":[') == n_before - 1
+    Path("objected.txt").rename("objected.csv")
+    code, _, err = tell(*asked[:-4], "-o", "objected.csv", "--suppress", "objected.csv")
+    assert (code, "named twice" in err) == (2, True), err
+    assert len(Path("objected.csv").read_text().split()) == 1
 
 
 def test_where_everybody_objected_the_file_has_a_head_and_no_row(project: Path) -> None:
@@ -189,16 +207,28 @@ def test_reasons_that_fail_their_test_end_with_3_and_the_scores_written(
 
 
 def test_monitor_holds_scores_against_outcomes(project: Path) -> None:
-    scored = night(project, project / "new.csv", "2026-01-05")
+    scored = night(project, project / "new.csv", "2026-07-05")
     won = np.where(scored["band"].isin(["SQL", "MQL"]), "Yes", "No")
     scored[["Lead ID"]].assign(Converted=won).to_csv("became.csv", index=False)
     config = ["-c", str(project / "propensity.toml")]
     asked = ("monitor", "--scores", "scores.csv", "--outcomes", "became.csv", *config, "--strict")
+    code, _, err = tell(*asked)
+    assert (code, "say who converted and not when" in err) == (2, True)
+    asked = (*asked, "--as-of", "2026-12-01")
+    Path("watch").mkdir()
+    Path("watch/mine.txt").write_text("mine")
     code, out, err = tell(*asked, "-o", "watch")
     assert code == 0, err
     assert "SQLs convert" in out
     assert "No alarm" in out
-    assert {path.name for path in Path("watch").iterdir()} == {"bands.csv", "funnel.csv", "rules.csv", "promises.png"}
+    written = {"bands.csv", "funnel.csv", "rules.csv", "promises.png"}
+    assert {path.name for path in Path("watch").iterdir()} == {*written, "mine.txt"}
+    seen = night(project, project / "leads.csv", "2025-06-01")
+    assert len(seen)
+    past = ("monitor", "--scores", "scores.csv", "--outcomes", str(project / "leads.csv"), "--as-of", "2026-12-01")
+    code, out, err = tell(*past, *config)
+    assert (code, "they are no test of its promises" in out) == (0, True), err
+    scored = night(project, project / "new.csv", "2026-07-05")
     scored[["Lead ID"]].assign(Converted=np.where(won == "Yes", "No", "Yes")).to_csv("became.csv", index=False)
     code, out, err = tell(*asked)
     assert (code, "recall promise counts as broken" in err) == (3, True), err
@@ -230,9 +260,9 @@ def test_rules_are_judged_fitted_and_taken_in(project: Path) -> None:
 
 def test_export_writes_what_a_crm_imports(project: Path) -> None:
     night(project, project / "new.csv", "2026-01-05")
-    code, out, err = tell("export", "scores.csv", "--to", "hubspot", "-o", "hubspot.csv")
+    code, out, err = tell("export", "scores.csv", "--to", "hubspot", "-o", "hubspot.csv", "--external-id", "Lead ID")
     assert code == 0, err
-    assert "found there by Record ID" in out
+    assert "found there by Lead ID" in out
     assert len(pd.read_csv("hubspot.csv")) == 80
     code, _, err = tell("export", "scores.csv", "--to", "salesforce", "-o", "sf.csv")
     assert (code, "--external-id" in err) == (2, True)

@@ -19,6 +19,7 @@ from propensity.encoding import CategoryCode, Encoder, NumberCode, fit_encoder
 from propensity.errors import DegradedError, InputError
 from propensity.explanations import Reference, fit_reference
 from propensity.features.plan import CONVERTED, CREATED_LATER
+from propensity.hysteresis import Held
 from propensity.learners import Blend, Learners, LinearModel, Recipe
 from propensity.learners.linear import CategoryTerm, NumberTerm
 from propensity.learners.parts import Parts
@@ -624,3 +625,11 @@ def test_id_column_named_like_a_score_column_is_refused_before_it_is_overwritten
     model = rules_model(build_rules(RulesConfig(), missing={"*": [""]}), schema)
     with pytest.raises(InputError, match="Rename it"):
         score(pd.DataFrame({"points": ["a"]}), model=model)
+
+
+def test_a_night_without_thresholds_starts_the_count_of_confirmations_anew() -> None:
+    asked = Held(band=np.array(["SQL", "MQL", "SQL"], dtype=object), below=np.array([1, 1, 1]))
+    rows = score(leads(), model=replace(MODEL, verdict="no_skill"), held=asked)
+    assert rows.held is not None
+    assert rows.held.band.tolist() == rows.frame["band_raw"].to_list()
+    assert rows.held.below.tolist() == [0, 0, 0]

@@ -427,13 +427,15 @@ class Evaluation:
             band = self.test.band
             lower = {SQL: (MQL, NURTURE), MQL: (NURTURE,)}.get(wanted, (SQL, MQL))
             moved = holds & np.isin(band, lower)
-            n, won = int(moved.sum()), int(self.test.y[moved].sum())
+            # A lead seen at several cutoffs counts once.
+            weight = self.test.weights
+            n, won = float(weight[moved].sum()), float((weight * self.test.y)[moved].sum())
             low, high = rate_interval(won, n, confidence=0.9) if n else (0.0, 1.0)
             records.append(
                 {
                     "rule": name,
                     "asks_for": wanted,
-                    "holds": int(holds.sum()),
+                    "holds": float(weight[holds].sum()),
                     "moved": n,
                     "converted": won,
                     "rate": won / n if n else float("nan"),

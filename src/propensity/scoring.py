@@ -417,7 +417,9 @@ def _priors(model: PropensityModel, *, n_told: int) -> dict[str, int]:
 def _hold(held: Held, band: np.ndarray, probability: np.ndarray, model: PropensityModel) -> Held:
     """Let bands follow probabilities as slowly as was agreed; where there are no thresholds for these, at once."""
     if model.learned is None or model.verdict != "skill":
-        return replace(held, band=np.where(band == UNSCORED, held.band, band))
+        # What spoke for leaving a band spoke of another; two runs in a row means two.
+        below = np.where(band == UNSCORED, held.below, 0)
+        return replace(held, band=np.where(band == UNSCORED, held.band, band), below=below)
     bands, margin = model.learned.bands, float(model.agreement.get("hysteresis_logit", 0.0))
     return hold(band, probability, held, sql=bands.sql, mql=bands.mql, margin=margin)
 

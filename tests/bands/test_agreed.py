@@ -4,10 +4,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from propensity.bands import NOBODY, Bands, Promise, default_precision, fit_bands
+from propensity.bands import NOBODY, Bands, Promise, agreed_deal, default_precision, fit_bands
 from propensity.config import AgreementConfig
 from propensity.errors import ConfigError
 
@@ -340,3 +341,13 @@ def test_a_band_nobody_is_in_stays_empty_on_another_scale() -> None:
         n_positive=5,
     )
     assert "SQL" not in bands.moved(before, 4 * before).assign(4 * before)
+
+
+def test_how_a_value_column_is_written_is_told_by_its_cells() -> None:
+    agreement = AgreementConfig(cost_per_contact=5, value_per_win=10, value_column="Deal size")
+    words = {"*": ["tbd"]}
+    comma = agreed_deal(agreement, pd.DataFrame({"deal size": ["1.200,50", "3,5", "TBD"]}), missing=words)
+    point = agreed_deal(agreement, pd.DataFrame({"deal size": ["1,200.50", "3.5"]}), missing=words)
+    assert comma is not None
+    assert point is not None
+    assert (comma.decimal, comma.missing, point.decimal) == (",", ("", "tbd"), ".")

@@ -89,6 +89,22 @@ def test_a_lead_seen_twice_is_counted_once() -> None:
     assert frontier.n_leads == (2, 2)
 
 
+def test_no_threshold_finds_more_than_all_whichever_row_a_lead_converts_on() -> None:
+    found = trace_frontier(
+        np.array([0.2, 0.6, 0.7, 0.1]),
+        np.array([0.0, 1.0, 1.0, 0.0]),
+        leads=np.array([1, 1, 2, 3]),
+        sql=0.6,
+        mql=0.2,
+        leads_per_week=8.0,
+        delta=0.05,
+    )
+    table = found.table()
+    assert (found.n_all, found.n_all_converted) == (3, 2)
+    assert table["recall"][table["threshold"] == 0.6].to_list() == [1]
+    assert table["recall"].max() <= 1
+
+
 def test_a_frontier_survives_json() -> None:
     frontier, _, _ = trace(deal=Deal(cost=2.0, value=10.0))
     assert Frontier.from_dict(json.loads(json.dumps(frontier.to_dict()))) == frontier

@@ -47,3 +47,11 @@ def test_bands_of_older_bundles_have_neither_deal_nor_upper_bounds() -> None:
         del old[promise]["high"], old[promise]["certifiable"]
     assert Bands.from_dict(old) == replace(BANDS, deal=None)
     assert Bands.from_dict(json.loads(json.dumps(BANDS.to_dict()))) == BANDS
+
+
+def test_values_are_read_with_the_columns_own_mark_and_words() -> None:
+    leads = pd.DataFrame({"Size": ["1.200,50", "unknown", "", "2.500"]})
+    deal = Deal(cost=1.0, value=7.0, column="size", missing=("", "unknown"), decimal=",")
+    values = deal.values(leads)
+    assert values is not None
+    assert values.tolist() == [1200.5, 7.0, 7.0, 2500.0]

@@ -57,6 +57,34 @@ def test_what_is_not_known_yet_is_no_loss() -> None:
     assert (ripe.promises[0].n_leads, ripe.promises[0].n_converted) == (3, 1)
 
 
+def test_wins_known_already_are_in_the_funnel_and_who_waits_is_told_of_both_promises() -> None:
+    young = held({"a": scores(["SQL"] * 3)}, won(("L0", "2026-01-06"), ("L1", "2026-01-12")), day=3)
+    assert young.funnel["won"].tolist() == [1]  # the other came after what is known
+    assert [one.n_waiting for one in young.promises] == [3, 3]
+    assert young.known_to.startswith("2026-01-07")  # the day that is over, not the midnight after it
+
+
+def test_newer_outcomes_than_the_config_knows_count() -> None:
+    scored = read_scored({"a": scores(["SQL"] * 2)})
+    outcomes, early = won(("L0", "2026-01-06"), ("L1", "2026-03-30")), int(microseconds(pd.Series([START]))[0])
+    assert np.isnan(read_outcomes(outcomes, scored, config(), known_to=early).y).all()
+    assert read_outcomes(outcomes, scored, config(), known_to=early, is_said=False).y.tolist() == [1, 0]
+
+
+def test_rows_that_promises_are_not_about_are_in_the_tables_alone() -> None:
+    outcomes = won(("L0", "2026-01-20"))
+    found = held({"a": scores(["SQL"] * 4)}, outcomes, promised=np.array([True, True, False, False]))
+    assert found.promises[0].n_leads == 2
+    assert found.bands.set_index("band").loc["SQL", "leads"] == 4
+
+
+def test_scores_of_another_project_are_refused() -> None:
+    scored = read_scored({"a": scores(["SQL"] * 2, first=500)})
+    leads = pd.DataFrame({"Lead": ["L0", "L1"]})
+    with pytest.raises(InputError, match="None of the 2 leads that were scored"):
+        read_outcomes(won(("L0", "2026-01-20")), scored, config(), leads=leads)
+
+
 def test_a_lead_counts_once_by_the_row_that_made_it_sql() -> None:
     frames = {
         "a": scores(["MQL", "SQL"]),
@@ -113,7 +141,10 @@ def test_a_flat_project_tells_outcomes_by_its_target() -> None:
     flat = parse_config({"data": {"leads": "a.csv"}, "columns": {"id": "Lead", "target": "Won"}})
     scored = read_scored({"a": scores(["SQL"] * 3)})
     outcomes = pd.DataFrame({"Lead": ["L0", "L1", "L2", "new"], "Won": ["yes", "no", "", "no"]})
-    found = watch(scored, read_outcomes(outcomes, scored, flat), PROMISED)
+    with pytest.raises(InputError, match="say who converted and not when"):
+        read_outcomes(outcomes, scored, flat)
+    late = int(microseconds(pd.Series([START]))[0]) + 120 * DAY
+    found = watch(scored, read_outcomes(outcomes, scored, flat, known_to=late), PROMISED)
     assert (found.promises[0].n_leads, found.promises[0].n_converted, found.promises[0].n_waiting) == (2, 1, 1)
 
 

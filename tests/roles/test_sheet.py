@@ -76,6 +76,11 @@ def test_an_override_needs_no_points() -> None:
     [
         ({"signal": "Budget", "points": "3"}, "line 1: 'Budget' is neither an event type nor a lead column"),
         ({"signal": "demo request", "points": "lots"}, "line 1: points must be a number, got 'lots'"),
+        ({"signal": "demo request", "points": "1e400"}, "line 1: points must be at most 1,000,000,000 in size"),
+        (
+            {"signal": "demo request", "points": "3", "half_life": "9"},
+            "line 1: a half_life needs a decay: linear, step or exponential",
+        ),
         ({"signal": "demo request", "points": ""}, "line 1: points must be a number, got ''"),
         ({"signal": "demo request", "points": "3", "cap": "-3"}, "line 1: cap must be a number above 0, got '-3'"),
         (

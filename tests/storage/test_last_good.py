@@ -62,3 +62,11 @@ def test_a_place_that_cannot_be_written_keeps_none_and_says_nothing(tmp_path: Pa
     (tmp_path / "file").write_text("")
     keep(model(), tmp_path / "file" / "m", today=TODAY)
     assert find(tmp_path / "file" / "m", today=TODAY) is None
+
+
+def test_a_spoilt_copy_is_made_anew_the_next_day(tmp_path: Path) -> None:
+    keep(model(), tmp_path / "m", today=TODAY)
+    (tmp_path / "m" / model().version / "rules.json").write_text("{}")
+    assert find(tmp_path / "m", today=TODAY) is None
+    keep(model(), tmp_path / "m", today=TODAY + dt.timedelta(days=1))
+    assert find(tmp_path / "m", today=TODAY + dt.timedelta(days=1)) is not None

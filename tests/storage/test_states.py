@@ -104,3 +104,25 @@ def test_an_id_is_not_in_its_code() -> None:
     assert code == code_of("ann@example.com", key=KEY)
     assert code != code_of("ann@example.com", key=b"o" * 32)
     assert code_of(None, key=KEY) == ""
+
+
+def test_a_state_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    write_state(path, State(now={}, before={}).after(["a"], held(("MQL", 1)), as_of="2026-01-05"), key=KEY)
+    for old, new in (('"MQL",1', '"SQL",1'), ('"MQL",1', '"MQL",-9'), ("2026-01-05", "2026-01-04")):
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        with pytest.raises(InputError, match=r"changed by hand|no state"):
+            read_state(path, key=KEY)
+        path.write_text(text)
+    assert read_state(path, key=KEY).now == {"a": ("MQL", 1)}
+
+
+def test_a_key_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.json.key").write_bytes(b"\xff\xfe" * 40)
+    with pytest.raises(InputError, match="cannot be read as text"):
+        state_key(tmp_path / "state.json")
+    (tmp_path / "other.json.key").mkdir()
+    with pytest.raises(InputError, match="cannot be read as text"):
+        state_key(tmp_path / "other.json")

@@ -35,11 +35,18 @@ def test_salesforce_takes_api_names_and_utc() -> None:
 
 
 def test_hubspot_takes_labels_and_days_and_knows_addresses() -> None:
-    frame = make_export(scores(), to="hubspot").frame
+    frame = make_export(scores(Lead=["17", "18"]), to="hubspot").frame
     assert [*frame.columns[:3]] == ["Record ID", "Propensity score", "Propensity band"]
     assert frame["Propensity scored at"].tolist() == ["2026-01-05", "2026-01-05"]
     addresses = make_export(scores(Lead=["a@b.example", "c@d.example"]), to="hubspot").frame
     assert addresses.columns[0] == "Email"
+
+
+@pytest.mark.parametrize("ids", [["17", "L18"], ["a@b.example", "18"], ["a@b.example", "none"]])
+def test_ids_that_are_none_of_hubspot_need_a_property(ids: list[object]) -> None:
+    with pytest.raises(InputError, match="no Record ID of HubSpot"):
+        make_export(scores(Lead=ids), to="hubspot")
+    assert make_export(scores(Lead=ids), to="hubspot", external_id="Lead ID").frame.columns[0] == "Lead ID"
 
 
 def test_unscored_leads_and_older_rows_are_left_out_and_counted() -> None:
@@ -54,7 +61,9 @@ def test_unscored_leads_and_older_rows_are_left_out_and_counted() -> None:
 
 
 def test_rows_by_rules_without_a_probability_have_an_empty_score() -> None:
-    assert make_export(scores(probability=["", "0.5"]), to="hubspot").frame["Propensity score"].tolist() == ["", "50.0"]
+    assert make_export(scores(Lead=["1", "2"], probability=["", "0.5"]), to="hubspot").frame[
+        "Propensity score"
+    ].tolist() == ["", "50.0"]
 
 
 def test_ids_that_are_none_of_salesforce_need_a_field() -> None:
@@ -80,10 +89,10 @@ def test_no_scores_are_refused() -> None:
 
 def test_the_file_is_neutral_and_texts_fit_their_field(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    found = make_export(scores(reason_1=["word " * 80, "b"]), to="hubspot")
+    found = make_export(scores(Lead=["1", "2"], reason_1=["word " * 80, "b"]), to="hubspot")
     write_export(found, path)
     back = pd.read_csv(path, dtype=str, keep_default_na=False)
     assert len(back["Propensity reason 1"][0]) <= MAX_TEXT
     assert back["Propensity reason 1"][0].endswith("word…")
     assert back["Propensity reason 2"][0] == "'-1 of them"
-    assert back["Record ID"].tolist() == scores()["Lead"].tolist()
+    assert back["Record ID"].tolist() == ["1", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,13 @@ from propensity.bands.policies import (
 )
 from propensity.bands.thresholds import DECIMALS, Bands, Deal, Promise
 from propensity.errors import ConfigError
+from propensity.schema import count_texts, missing_words, normalise_name, resolve_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
     from propensity.config import AgreementConfig
 
 # Without an agreed precision: this many times the base rate, within reach of most models.
@@ -40,11 +46,32 @@ def default_precision(base_rate: float) -> float:
     return round(min(PRECISION_PER_BASE_RATE * base_rate, MAX_DEFAULT_PRECISION), 2) or 0.01
 
 
-def agreed_deal(agreement: AgreementConfig) -> Deal | None:
-    """Give what SQL must bring; None where no price was agreed on."""
+def agreed_deal(
+    agreement: AgreementConfig,
+    leads: pd.DataFrame | None = None,
+    *,
+    missing: Mapping[str, Sequence[str | float]] | None = None,
+) -> Deal | None:
+    """Give what SQL must bring; None where no price was agreed on.
+
+    Parameters
+    ----------
+    agreement : AgreementConfig
+    leads : DataFrame or None
+        That tell how the value column is written: with a decimal comma where more cells are numbers so.
+    missing : dict of column (or "*") to words, or None
+    """
     if not agreement.cost_per_contact:
         return None
-    return Deal(cost=agreement.cost_per_contact, value=agreement.value_per_win, column=agreement.value_column)
+    name = agreement.value_column
+    deal = Deal(cost=agreement.cost_per_contact, value=agreement.value_per_win, column=name)
+    there = {} if leads is None or not name else resolve_columns(leads.columns)
+    if leads is None or normalise_name(name) not in there:
+        return deal
+    words = tuple(sorted({"", *missing_words(missing or {}, name)}))
+    cells = leads[there[normalise_name(name)]]
+    by_point, by_comma = (count_texts(cells, missing=words, decimal=mark) for mark in (".", ","))
+    return replace(deal, missing=words, decimal="," if by_comma < by_point else ".")
 
 
 def fit_bands(
@@ -58,6 +85,7 @@ def fit_bands(
     n_positive: int,
     is_time: bool = False,
     leads: np.ndarray | None = None,
+    deal: Deal | None = None,
     values: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Bands:
     """Turn an agreement into thresholds.
@@ -86,6 +114,8 @@ def fit_bands(
     leads : array of int or None, shape (n_certified,)
         Whose each certification row is, rows in time order; a lead is then tested once a threshold, by its first
         row that reaches it, else by its first. None: a row a lead.
+    deal : Deal or None
+        What SQL must bring, where the agreement alone does not say how its column is written.
     values : tuple of array of float, or None
         What a win of each lead of `chosen_on` and `certified_on` would bring; None: the common value.
 
@@ -102,7 +132,7 @@ def fit_bands(
     delta = (1 - agreement.confidence) / 2
     rate = agreement.sql_precision or default_precision(base_rate)
     enough = n_positive >= MIN_POSITIVES_CERTIFIED
-    deal = agreed_deal(agreement)
+    deal = agreed_deal(agreement) if deal is None else deal
     called, tested = chosen, certified
     least = 0.0
     if deal is not None and values is not None:

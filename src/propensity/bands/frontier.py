@@ -199,7 +199,9 @@ def trace_frontier(
         counts["n_converted"].append(int(y[inside].sum()))
         counts["expected"].append(float(np.round(probability[inside].sum(), 6)))
         counts["won"].append(float(np.round((y[inside] * brings[inside]).sum(), 6)))
-    n_all, n_won = Certifying(probability=np.abs(rounded), y=y, leads=leads).reached(0.0)
+    # Whoever converted on any row: a threshold may meet a lead on a later one than its first.
+    whose = np.arange(len(y)) if leads is None else leads
+    n_all, n_won = len(np.unique(whose)), len(np.unique(whose[y == 1]))
     return Frontier(
         thresholds=tuple(float(t) for t in thresholds),
         **{name: tuple(values) for name, values in counts.items()},

@@ -60,11 +60,17 @@ class Deal:
         Of one win; of leads whose own is not known where there is a column.
     column : str
         The lead column that holds each lead's own value; empty for one value for all.
+    missing : tuple of str
+        Canonical words that mean a lead's own value is not known.
+    decimal : {".", ","}
+        The decimal mark of text cells of the column.
     """
 
     cost: float
     value: float
     column: str = ""
+    missing: tuple[str, ...] = ("",)
+    decimal: Literal[".", ","] = "."
 
     @property
     def threshold(self) -> float:
@@ -94,7 +100,7 @@ class Deal:
         found = resolve_columns(leads.columns).get(normalise_name(self.column))
         if found is None:
             return np.full(len(leads), self.value)
-        own, _ = read_numbers(leads[found], missing=("",))
+        own, _ = read_numbers(leads[found], missing=self.missing, decimal=self.decimal)
         return np.where(own >= 0, own, self.value)
 
     def pays(self, probability: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -186,5 +192,5 @@ class Bands:
         """Restore bands from `to_dict`."""
         parts: dict[str, Any] = {name: Promise(**values[name]) for name in ("sql_promise", "mql_promise")}
         if values.get("deal") is not None:
-            parts["deal"] = Deal(**values["deal"])
+            parts["deal"] = Deal(**{**values["deal"], "missing": tuple(values["deal"].get("missing", ("",)))})
         return cls(**{**values, **parts})

@@ -74,6 +74,8 @@ def run_explain(options: argparse.Namespace) -> None:
         "lead": options.lead,
         "probability": _number(shown["probability"]),
         "band": shown["band"],
+        "band_raw": shown["band_raw"],
+        "override": shown["override"],
         "scored_by": shown["scored_by"],
         "fallback_reason": shown["fallback_reason"],
         "points": _number(shown["points"]),
@@ -150,6 +152,8 @@ def _print_explanation(answer: dict[str, Any], why: str) -> None:
     if answer["probability"] is not None:
         print(f", probability {answer['probability']:.1%}", end="")
     print(f" (by the {answer['scored_by']})" if answer["scored_by"] else f" ({answer['fallback_reason']})")
+    if answer["override"]:
+        print(f"The rule {answer['override']!r} decides the band; without it, it would be {answer['band_raw']}.")
     if why:
         print(f"By the rules: {why}")
     if answer["reference_probability"] is None:

@@ -61,7 +61,7 @@ def run_monitor(options: argparse.Namespace) -> None:
     from propensity.storage.tables import read_table
 
     config = load_config(options.config)
-    known_to = _known_to(options, config)
+    known_to, is_said = _known_to(options, config)
     answering = find_model(options, config)
     model = answering.model
     scored = read_scored(
@@ -70,21 +70,27 @@ def run_monitor(options: argparse.Namespace) -> None:
     own = config.data.outcomes
     outcomes = read_table(Path(options.outcomes), query=own.query if own else "")
     leads = _lead_table(options, config)
+    promised, warnings = _promised(scored, answering.model, by_rules=bool(answering.rules_reason))
+    if answering.standin_reason:
+        warnings.append(answering.why)
     found = watch(
         scored,
-        read_outcomes(outcomes, scored, config, known_to=known_to, leads=leads),
+        read_outcomes(outcomes, scored, config, known_to=known_to, is_said=is_said, leads=leads),
         _expected(model, config),
         source=_column_of(scored, leads, config, options.by or _source_name(leads), key="--by"),
         worked=_worked(scored, leads, config, options.worked),
+        promised=promised,
     )
     if options.output:
         _write(found, Path(options.output))
     if options.json:
-        print(json.dumps(watch_json(found), allow_nan=False))
+        print(json.dumps({**watch_json(found), "warnings": warnings}, allow_nan=False))
     else:
         if answering.rules_reason:
             print(f"No model tells what was promised; the config does. {answering.why}")
         print("\n".join(watch_lines(found, alarm=ALARM)))
+        for warning in warnings:
+            print(f"Warning: {warning}")
         if options.output:
             print(f"Written: {options.output}")
     if options.strict and found.alarms:
@@ -92,19 +98,53 @@ def run_monitor(options: argparse.Namespace) -> None:
         raise PromiseError(msg)
 
 
-def _known_to(options: argparse.Namespace, config: Config) -> int | None:
-    """Give up to when outcomes are known, in microseconds; None where nobody said."""
+def _promised(scored: Scored, model: PropensityModel, *, by_rules: bool) -> tuple[np.ndarray, list[str]]:
+    """Say which rows the promises are about: those of this model, of leads it had not learned from."""
+    import numpy as np
+    import pandas as pd
+
+    from propensity.asof import microseconds
+
+    promised = np.ones(len(scored.lead), dtype=bool)
+    warnings: list[str] = []
+    if by_rules:
+        return promised, warnings
+    is_model, own = scored.by == "model", scored.version == model.version
+    others = sorted({*scored.version[is_model & ~own]})
+    if others:
+        warnings.append(
+            f"{int((is_model & ~own).sum()):,} score rows are of other models ({', '.join(others[:5])}): what model "
+            f"{model.version} promises is not held against them. Name theirs with --model."
+        )
+    end = model.facts.get("data_end", "")
+    taught = is_model & own
+    if end:
+        taught &= scored.as_of < int(microseconds(pd.Series(pd.to_datetime([end], utc=True)))[0])
+    else:
+        taught[:] = False
+    if taught.any():
+        warnings.append(
+            f"{int(taught.sum()):,} score rows are as of before {end[:10]}, up to when the model knew what became of "
+            "leads: they are no test of its promises, and left out of them."
+        )
+    return own & ~taught, warnings
+
+
+def _known_to(options: argparse.Namespace, config: Config) -> tuple[int | None, bool]:
+    """Give up to when outcomes are known, in microseconds, and whether that was asked for; None where nobody said."""
     import pandas as pd
 
     from propensity.asof import microseconds, parse_stamps
 
     text = read_as_of(options.as_of)
     if text:
-        return int(microseconds(parse_stamps(pd.Series([text]), timezone=config.data.timezone, name="--as-of").at)[0])
+        at = parse_stamps(pd.Series([text]), timezone=config.data.timezone, name="--as-of").at
+        return int(microseconds(at)[0]), True
     extracted = config.data.extracted_at
     if extracted is None:
-        return None
-    return int(microseconds(pd.Series(pd.to_datetime([extracted], utc=True)))[0])
+        return None, False
+    # The config may be older than the outcomes: their newest stamp counts where it is later.
+    return int(microseconds(pd.Series(pd.to_datetime([extracted], utc=True)))[0]), False
 
 
 def _lead_table(options: argparse.Namespace, config: Config) -> pd.DataFrame | None:
@@ -165,18 +205,29 @@ def _column_of(
 
 
 def _worked(scored: Scored, leads: pd.DataFrame | None, config: Config, name: str | None) -> np.ndarray | None:
+    import numpy as np
+
+    from propensity.schema import NEGATIVE_WORDS
+
     found = _column_of(scored, leads, config, name, key="--worked")
-    return None if found is None else ~(found == "unknown")
+    if found is None:
+        return None
+    no = {*NEGATIVE_WORDS, "unknown", "not worked", "open", "new"}
+    return np.array([one not in no for one in found], dtype=bool)
 
 
 def _write(found: Watch, folder: Path) -> None:
     """Write tables and the plot."""
     from propensity.plotting import plot_watch
     from propensity.storage.scores import table_csv
-    from propensity.storage.writing import write_folder
+    from propensity.storage.writing import make_folder, replacing
 
     files = {f"{name}.csv": table_csv(getattr(found, name)).encode() for name in ("bands", "funnel", "rules")}
     content = io.BytesIO()
     plot_watch(found).savefig(content, format="png", dpi=120)
     files["promises.png"] = content.getvalue()
-    write_folder(folder, files)
+    # File by file: the folder is the user's, and may hold more.
+    make_folder(folder)
+    for name, written in files.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(written)

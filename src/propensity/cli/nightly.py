@@ -33,8 +33,19 @@ def without_suppressed(
     keys = _keys(rows.frame[name], model)
     stays = ~keys.isin(listed).to_numpy()
     notes = {**rows.notes, "suppressed": int((~stays).sum())}
+    n_found = int(keys[~stays].nunique())
+    warnings = rows.warnings
+    if not n_found:
+        said = (
+            f"none of the {len(listed):,} ids in {Path(path).name} (--suppress) is among these leads: are they ids as "
+            f"in the column {name[:40]!r}?"
+        )
+        warnings = (*warnings, said)
+    elif n_found < len(listed):
+        notes["listed_not_here"] = len(listed) - n_found
     return replace(
         rows,
+        warnings=warnings,
         frame=rows.frame[stays].reset_index(drop=True),
         aside=None if rows.aside is None else rows.aside[stays],
         asked=None if rows.asked is None else rows.asked[stays].reset_index(drop=True),
@@ -113,9 +124,14 @@ class KeptBands:
         """Write the state after these scores; nothing where a later run was there already."""
         from propensity.storage.states import code_of, write_state
 
-        if self.path is None or self.state is None or self.codes is None or scores.held is None:
+        if self.path is None or self.state is None:
             return
         gone = [code_of(key, key=self.key) for key in self.suppressed]
+        if self.codes is None or scores.held is None:  # of a later run, which stays; who objected does not
+            after = self.state.forgetting(gone)
+            if after != self.state:
+                write_state(self.path, after, key=self.key)
+            return
         after = self.state.after([*self.codes[scores.position]], scores.held, as_of=self.as_of, without=gone)
         write_state(self.path, after, key=self.key)
 
@@ -155,7 +171,7 @@ def kept_bands(
         codes = np.array([code_of(one, key=key) for one in keys], dtype=object)
         if state.base(at) is None:
             said = f"{path.name} (--state) is of {state.as_of}, later than this run: no band is held, it stays as it is"
-            yield KeptBands(held=None, said=[said])
+            yield KeptBands(held=None, said=[said], path=path, key=key, state=state, suppressed=suppressed)
             return
         held: Held = state.held([*codes], as_of=at)
         yield KeptBands(held=held, path=path, key=key, state=state, codes=codes, as_of=at, suppressed=suppressed)

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from propensity.model import PropensityModel
 
 # Counts that are nobody's fault, in words.
-NOTES = {"events_of_unknown_leads": "{:,} events are of leads that are not in this file; passed over"}
+NOTES = {
+    "events_of_unknown_leads": "{:,} events are of leads that are not in this file; passed over",
+    "field_changes_of_unknown_leads": "{:,} field changes are of leads that are not in this file; passed over",
+    "suppressed": "{:,} rows are of people who objected: left out, and nowhere kept",
+    "listed_not_here": "{:,} ids of people who objected are of no lead in this file",
+}
 # Why nobody scores a row, in words.
 ASIDE = {
     "created_later": "leads were created after {cutoff}, as of which scores are",
@@ -34,7 +39,11 @@ def check_inputs_kept(output: Path, options: argparse.Namespace, config: Config 
     """Refuse an output that is one of the inputs."""
     data = config.data if config else None
     own = [data.leads, data.events, data.outcomes, data.cutoffs, data.field_history] if data else []
-    named = [options.leads, options.events, options.cutoffs, *(source.path for source in own if source)]
+    beside = [getattr(options, name, None) for name in ("suppress", "state")]
+    named = [options.leads, options.events, options.cutoffs, *beside, *(source.path for source in own if source)]
+    if any(path and Path(path).resolve() == output.resolve() for path in beside):
+        msg = f"{output.name} is named twice: as the output (-o), and by --suppress or --state. Name another output."
+        raise InputError(msg)
     for source in named:
         if source and output.exists() and Path(source).exists() and output.samefile(source):
             msg = f"{output.name} is one of the files that are read and would be lost. Name another output with -o."

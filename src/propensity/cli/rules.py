@@ -95,7 +95,7 @@ def run_rules_fit(options: argparse.Namespace) -> None:
         new = found.proposed.get(rule.name)
         change: dict[str, float] | None = None if new is None else {"points": float(new)}
         if change is not None and rule.cap is not None and new:
-            change["cap"] = round(abs(rule.cap * new / rule.points), 2)
+            change["cap"] = round(abs(rule.cap * new / rule.points), 2) if rule.event else float(abs(new))
         changes.append(change)
     text = text_with_points(path.read_text(encoding="utf-8"), changes)
     parse_config(tomllib.loads(text), source=output.name)

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,10 +157,14 @@ def _moves(champion: PropensityModel, result: TrainingRun) -> Moves | None:
 
     model, newest = result.model, result.newest
     terms = changed_terms(champion.agreement, model.agreement)
-    if not terms or champion.learned is None or model.learned is None or wants_features(newest, champion):
+    # What the sheet counts moves no band of the model: a changed sheet is no reason not to compare.
+    unsigned = replace(champion, plan=replace(champion.plan, signals=()))
+    if not terms or champion.learned is None or model.learned is None or wants_features(newest, unsigned):
         return None
     if champion.schema.id != model.schema.id or champion.schema.cutoff != model.schema.cutoff:
         return None
+    if model.schema.id is not None and model.schema.id in newest:
+        newest = newest.drop_duplicates(model.schema.id, keep="last", ignore_index=True)
     bands = []
     for one in (champion, model):
         judged = judge(newest, one)

@@ -38,7 +38,8 @@ def e_process(y: np.ndarray, rate: float) -> np.ndarray:
     >>> e_process(np.array([1.0]), 0.5).round(3).tolist()
     [0.71]
     """
-    stakes = BETS / max(rate, 1 - rate)
+    # A conversion costs 1 - rate of a stake, so this is the largest that leaves something over.
+    stakes = BETS / (1 - rate)
     fortunes = np.cumsum(np.log1p(stakes * (rate - y[:, None])), axis=0)
     top = fortunes.max(axis=1, initial=-np.inf, keepdims=True)
     return np.asarray(np.exp(top[:, 0]) * np.exp(fortunes - top).mean(axis=1))

@@ -36,7 +36,8 @@ class Scored:
         Before hysteresis and overrides: what promises are about.
     by : array of str, shape (n_rows,)
         ``model`` or ``rules``.
-    versions : tuple of str
+    version : array of str, shape (n_rows,)
+        Of the model.
     n_unscored : int
         Rows left out: nobody scored them.
     """
@@ -46,8 +47,13 @@ class Scored:
     as_of: np.ndarray
     band: np.ndarray
     by: np.ndarray
-    versions: tuple[str, ...]
+    version: np.ndarray
     n_unscored: int
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """All versions there are."""
+        return tuple(sorted({*self.version}))
 
     def first(self, rows: np.ndarray) -> np.ndarray:
         """Give of these rows the first of each lead, in order."""
@@ -113,7 +119,7 @@ def read_scored(frames: Mapping[str, pd.DataFrame], *, missing: Sequence[str] = 
         as_of=kept["at"].to_numpy(),
         band=kept["band"].to_numpy(dtype=object),
         by=kept["by"].to_numpy(dtype=object),
-        versions=tuple(sorted({*kept["version"]})),
+        version=kept["version"].to_numpy(dtype=object),
         n_unscored=int((~table["is_scored"]).sum()),
     )
 
@@ -128,12 +134,15 @@ class Outcomes:
         1: a conversion within the horizon; 0: none; NaN: not known yet.
     had : array of bool, shape (n_rows,)
         The lead had converted before it was scored: nothing was promised of it.
+    won : array of bool, shape (n_rows,)
+        A conversion within the horizon is known already, whether or not that has passed.
     known_to : str
-        Up to when outcomes are known; empty where they have no time.
+        Up to when outcomes are known.
     """
 
     y: np.ndarray
     had: np.ndarray
+    won: np.ndarray
     known_to: str
 
 
@@ -143,6 +152,7 @@ def read_outcomes(
     config: Config,
     *,
     known_to: int | None = None,
+    is_said: bool = True,
     leads: pd.DataFrame | None = None,
 ) -> Outcomes:
     """Read outcomes and join them to score rows.
@@ -155,6 +165,8 @@ def read_outcomes(
     config : Config
     known_to : int or None
         Microseconds: what happened from then on is not in the file. None: its newest stamp.
+    is_said : bool
+        Whether `known_to` holds even where the file has newer stamps.
     leads : DataFrame or None
         The lead table: whose accounts, and which ids are nobody's.
 
@@ -180,7 +192,8 @@ def read_outcomes(
         missing=missing_words(config.data.missing, key),
     )
     _check_known(keys, owners, leads, config)
-    won = read_conversions(
+    _check_ours(scored, keys, leads, config)
+    conversions = read_conversions(
         outcomes,
         key=key,
         converted_at=own.converted_at,
@@ -188,25 +201,32 @@ def read_outcomes(
         timezone=config.data.timezone,
         missing=config.data.missing,
     )
-    if won.notes.get("outcomes_twice"):
+    if conversions.notes.get("outcomes_twice"):
         raise InputError(_twice(outcomes, keys, config))
     end = known_to
-    if end is None:
+    if end is None or not is_said:
         column = own.converted_at
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
         at = microseconds(read_stamps(outcomes, column, key="columns.outcome.converted_at", **where).at)  # type: ignore[arg-type]
-        end = int(at[at < NEVER].max()) if (at < NEVER).any() else None
+        ends = [*([] if end is None else [end]), *([int(at[at < NEVER].max())] if (at < NEVER).any() else [])]
+        end = max(ends, default=None)
     if end is None:
         msg = "No outcome has a time, so nothing says up to when they are known. Name it: --as-of YYYY-MM-DD."
         raise InputError(msg)
     asked = owner[scored.lead]
-    after = won.following(asked, scored.as_of)
+    after = conversions.following(asked, scored.as_of)
+    won = after < np.minimum(scored.as_of + horizon, end)
     y = (after < scored.as_of + horizon).astype(float)
     y[scored.as_of + horizon + config.labels.ingest_lag_days * DAY > end] = np.nan
     had = np.zeros(len(y), dtype=bool)
     if not config.labels.repeat:
-        had = np.append(won.first(int(asked.max(initial=-1)) + 1), NEVER)[asked] < scored.as_of
-    return Outcomes(y=y, had=had, known_to=str(to_stamps(np.array([end]))[0].isoformat()))
+        had = np.append(conversions.first(int(asked.max(initial=-1)) + 1), NEVER)[asked] < scored.as_of
+    return Outcomes(y=y, had=had, won=won, known_to=_told(end))
+
+
+def _told(end: int) -> str:
+    """Give the last instant that is known: a day that is over ends at midnight, and is told by its own date."""
+    return str(to_stamps(np.array([end - 1]))[0].isoformat())
 
 
 def _named(outcomes: pd.DataFrame, config: Config) -> str:
@@ -218,6 +238,12 @@ def _named(outcomes: pd.DataFrame, config: Config) -> str:
 
 def _by_target(outcomes: pd.DataFrame, scored: Scored, config: Config, *, known_to: int | None) -> Outcomes:
     """Read one row a lead, with the target."""
+    if known_to is None:
+        msg = (
+            "The outcomes (--outcomes) say who converted and not when: a lead scored yesterday would count as lost. "
+            "Say up to when they are known: --as-of YYYY-MM-DD, or data.extracted_at."
+        )
+        raise InputError(msg)
     column = find_column(outcomes, str(config.columns.target), key="columns.target")
     words = missing_words(config.data.missing, str(column))
     target = read_target(outcomes[column], positive=config.columns.positive, missing=words, name=str(column))
@@ -232,12 +258,10 @@ def _by_target(outcomes: pd.DataFrame, scored: Scored, config: Config, *, known_
     place = scored.leads.get_indexer(pd.Index(keys))
     y = np.full(len(scored.leads), np.nan)
     y[place[place >= 0]] = target.y[place >= 0]
-    found = y[scored.lead]
-    if known_to is not None:
-        late = scored.as_of + (config.labels.horizon_days + config.labels.ingest_lag_days) * DAY > known_to
-        found = np.where(late, np.nan, found)
-    text = "" if known_to is None else str(to_stamps(np.array([known_to]))[0].isoformat())
-    return Outcomes(y=found, had=np.zeros(len(found), dtype=bool), known_to=text)
+    told = y[scored.lead]
+    late = scored.as_of + (config.labels.horizon_days + config.labels.ingest_lag_days) * DAY > known_to
+    found = np.where(late, np.nan, told)
+    return Outcomes(y=found, had=np.zeros(len(found), dtype=bool), won=told == 1, known_to=_told(known_to))
 
 
 def _accounts(leads: pd.DataFrame | None, scored: Scored, config: Config) -> tuple[pd.Index, np.ndarray]:
@@ -273,9 +297,24 @@ def _check_known(
     raise InputError(msg)
 
 
+def _check_ours(scored: Scored, keys: pd.Series, leads: pd.DataFrame | None, config: Config) -> None:
+    """Refuse scores none of whose leads is known here: they are of another project, and would all count as lost."""
+    if leads is None or config.columns.outcome.group or not len(scored.leads) or scored.leads.isin(keys).any():
+        return
+    own = str(find_column(leads, str(config.columns.id), key="columns.id"))
+    if not scored.leads.isin(join_keys(leads[own], missing=missing_words(config.data.missing, own))).any():
+        msg = (
+            f"None of the {len(scored.leads):,} leads that were scored (--scores) is in the lead table or the "
+            "outcomes. Give the table they are in (--leads), or the scores of this project."
+        )
+        raise InputError(msg)
+
+
 def _twice(outcomes: pd.DataFrame, keys: pd.Series, config: Config) -> str:
     column = find_column(outcomes, config.columns.outcome.converted_at, key="columns.outcome.converted_at")
-    again = pd.DataFrame({"key": keys, "at": outcomes[column].astype(str).str.strip()}).duplicated().to_numpy()
+    where = {"timezone": config.data.timezone, "missing": config.data.missing}
+    at = read_stamps(outcomes, str(column), key="columns.outcome.converted_at", **where).at  # type: ignore[arg-type]
+    again = pd.DataFrame({"key": keys, "at": at}).duplicated().to_numpy()
     return _said_twice(int(np.flatnonzero(again)[0]) if again.any() else 0)
 
 

@@ -90,6 +90,7 @@ def watch(
     *,
     source: np.ndarray | None = None,
     worked: np.ndarray | None = None,
+    promised: np.ndarray | None = None,
 ) -> Watch:
     """Hold scores against what became of their leads.
 
@@ -102,20 +103,23 @@ def watch(
         Where each lead of `scored` came from.
     worked : array of bool or None, shape (n_leads,)
         Whether sales worked the lead.
+    promised : array of bool or None, shape (n_rows,)
+        Which rows the promises are about: of the model that made them, on leads it had not learned from. None: all.
 
     Returns
     -------
     Watch
     """
     is_model = (scored.by == "model") & ~outcomes.had
+    is_promised = is_model if promised is None else is_model & promised
     named = {int(at): str(to_stamps(np.array([at]))[0].isoformat()) for at in np.unique(scored.as_of)}
     sources = _folded(np.full(len(scored.leads), "all", dtype=object) if source is None else source)
     first = scored.first(~outcomes.had)
     groups = sources[scored.lead]
     return Watch(
         promises=(
-            _sql_promise(scored, outcomes, is_model, rate=expected.sql_rate, named=named),
-            _recall_promise(scored, outcomes, is_model, rate=expected.mql_recall, named=named),
+            _sql_promise(scored, outcomes, is_promised, rate=expected.sql_rate, named=named),
+            _recall_promise(scored, outcomes, is_promised, rate=expected.mql_recall, named=named),
         ),
         volumes=_volumes(scored, named),
         bands=_by_band(scored, outcomes, scored.first(is_model), None if source is None else groups),
@@ -136,7 +140,9 @@ def _sql_promise(
 ) -> Watched:
     """Hold the precision against SQLs: each by the first row that made it one."""
     rows = scored.first(is_model & (scored.band == SQL))
-    return _watched(SQL, outcomes.y[rows], scored.as_of[rows], rate=rate, named=named)
+    y, at = outcomes.y[rows], scored.as_of[rows]
+    known = ~np.isnan(y)
+    return watch_promise(SQL, y[known], at[known], rate=rate, n_waiting=int((~known).sum()), labels=named)
 
 
 def _recall_promise(
@@ -146,12 +152,8 @@ def _recall_promise(
     rows = scored.first(is_model)
     won = rows[outcomes.y[rows] == 1]
     found = np.isin(scored.band[won], (SQL, MQL)).astype(float)
-    return _watched("recall", found, scored.as_of[won], rate=rate, named=named)
-
-
-def _watched(name: str, y: np.ndarray, at: np.ndarray, *, rate: float, named: dict[int, str]) -> Watched:
-    known = ~np.isnan(y)
-    return watch_promise(name, y[known], at[known], rate=rate, n_waiting=int((~known).sum()), labels=named)
+    n_waiting = int(np.isnan(outcomes.y[rows]).sum())
+    return watch_promise("recall", found, scored.as_of[won], rate=rate, n_waiting=n_waiting, labels=named)
 
 
 def _volumes(scored: Scored, named: dict[int, str]) -> tuple[Volume, ...]:
@@ -199,7 +201,7 @@ def _funnel(
     """Count how many leads of each month of first score reached each step."""
     n_leads = len(scored.leads)
     ever = {band: np.bincount(scored.lead[scored.band == band], minlength=n_leads) > 0 for band in (SQL, MQL)}
-    won = np.bincount(scored.lead[outcomes.y == 1], minlength=n_leads) > 0
+    won = np.bincount(scored.lead[outcomes.won], minlength=n_leads) > 0
     lead = scored.lead[first]
     month = to_stamps(scored.as_of[first]).dt.strftime("%Y-%m").to_numpy(dtype=object)
     table = pd.DataFrame(

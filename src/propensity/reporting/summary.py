@@ -143,6 +143,8 @@ def training_summary(run: TrainingRun) -> list[str]:
         if learned.frontier is not None:
             lines += [f"           {line}" for line in frontier_lines(learned.frontier, learned.bands)]
         lines += override_lines(evaluation)
+        over = over_capacity(evaluation, learned.bands, run.model.agreement.get("capacity_per_week"))
+        lines += [f"           {over}"] if over else []
     lines += ["", *curve_lines(run.curve)]
     lines += ["", VERDICTS[run.model.verdict]]
     if run.warnings:
@@ -395,6 +397,22 @@ def band_lines(bands: Bands, evaluation: Evaluation, *, unit: str = "leads") -> 
     return lines
 
 
+def over_capacity(evaluation: Evaluation, bands: Bands, capacity: float | None) -> str:
+    """Say where leads that rules make SQL are more than sales can work; empty where they are not."""
+    weekly = _weekly(bands.sql_share, bands)
+    lifted = evaluation.overrides()
+    if capacity is None or weekly is None or lifted.empty:
+        return ""
+    n_all = float(evaluation.test.weights.sum())
+    more = lifted.loc[lifted["asks_for"] == SQL, "moved"].sum() / n_all * (bands.leads_per_week or 0.0)
+    if not more or weekly + more <= capacity:
+        return ""
+    return (
+        f"rules lift about {more:,.1f} leads a week to SQL beside the {weekly:,.1f} by their score: more than the "
+        f"{capacity:g} that sales can work (agreement.capacity_per_week)"
+    )
+
+
 def override_lines(evaluation: Evaluation) -> list[str]:
     """Word what each rule that overrides bands would have cost or brought on the test leads."""
     lines = []
@@ -430,8 +448,8 @@ def frontier_lines(frontier: Frontier, bands: Bands) -> list[str]:
         best = table.sort_values("profit", kind="stable").iloc[-1]
         near = table.loc[table["near_best"], "threshold"]
         lines.append(
-            f"a call pays best from probability {best['threshold']:.4f} on ({best['profit']:,.0f} a {frontier.per}, on "
-            f"the leads that certified); as good within 2 %: {near.min():.4f} to {near.max():.4f}"
+            f"a call pays best from probability {best['threshold']:.4f} on (profit about {best['profit']:,.0f} a "
+            f"{frontier.per}, on the leads that certified); as good within 2 %: {near.min():.4f} to {near.max():.4f}"
         )
     return lines
 

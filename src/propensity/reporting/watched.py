@@ -53,7 +53,7 @@ def _promise_lines(one: Watched, *, alarm: float) -> list[str]:
     low, high = rate_interval(one.n_converted, one.n_leads, confidence=0.9)
     evidence = one.evidence[-1]
     stand = (
-        f"BROKEN: the evidence reached {alarm:g} on {one.alarmed_at[:10]}"
+        f"BROKEN: with the leads scored up to {one.alarmed_at[:10]} the evidence reached {alarm:g}"
         if one.alarmed_at
         else f"not refuted (evidence against it {evidence:.2g}, alarm from {alarm:g} on)"
     )

@@ -15,6 +15,7 @@ _CONDITION = re.compile(r"^(?P<column>.+?)\s*(?P<op>>=|<=|!=|==|=|>|<)\s*(?P<val
 COLUMNS = ("signal", "points", "cap", "decay", "half_life", "group", "override")
 DECAYS = ("none", "linear", "step", "exponential")
 USUAL_HALF_LIFE = 30.0
+MAX_NUMBER = 1_000_000_000
 
 
 def read_sheet(
@@ -103,19 +104,7 @@ def _line(
         line["points"] = _number(cells.get("points", ""), "points")
     if cells.get("cap"):
         line["cap"] = _number(cells["cap"], "cap", above=0)
-    decay = cells.get("decay", "").casefold()
-    if decay and decay not in DECAYS:
-        msg = f"decay must be one of {', '.join(DECAYS)}, got {decay[:30]!r}"
-        raise ValueError(msg)
-    if decay not in {"", "none"}:
-        if "event" not in line:
-            msg = f"only events grow old, and {signal[:60]!r} is a column"
-            raise ValueError(msg)
-        half_life = cells.get("half_life", "")
-        line |= {
-            "decay": decay,
-            "half_life_days": _number(half_life, "half_life", above=0) if half_life else USUAL_HALF_LIFE,
-        }
+    line |= _aged(cells, signal, is_event="event" in line)
     group = cells.get("group", "")
     if group:
         if group not in groups:
@@ -123,6 +112,27 @@ def _line(
             raise ValueError(msg)
         line["group"] = group
     return line
+
+
+def _aged(cells: dict[str, str], signal: str, *, is_event: bool) -> dict[str, Any]:
+    """Read how points of events grow old."""
+    decay = cells.get("decay", "").casefold()
+    if decay and decay not in DECAYS:
+        msg = f"decay must be one of {', '.join(DECAYS)}, got {decay[:30]!r}"
+        raise ValueError(msg)
+    if cells.get("half_life") and decay in {"", "none"}:
+        msg = "a half_life needs a decay: linear, step or exponential"
+        raise ValueError(msg)
+    if decay not in {"", "none"}:
+        if not is_event:
+            msg = f"only events grow old, and {signal[:60]!r} is a column"
+            raise ValueError(msg)
+        half_life = cells.get("half_life", "")
+        return {
+            "decay": decay,
+            "half_life_days": _number(half_life, "half_life", above=0) if half_life else USUAL_HALF_LIFE,
+        }
+    return {}
 
 
 def _condition(signal: str, *, there: dict[str, str], events: Collection[str]) -> dict[str, Any]:
@@ -149,8 +159,11 @@ def _condition(signal: str, *, there: dict[str, str], events: Collection[str]) -
 
 def _number(text: str, what: str, *, above: float | None = None) -> float:
     number = parse_number(text.casefold())
-    if number is None or (above is not None and number <= above):
+    if number is None or number != number or (above is not None and number <= above):  # noqa: PLR0124 - NaN
         allowed = "a number" if above is None else f"a number above {above:g}"
         msg = f"{what} must be {allowed}, got {text[:30]!r}"
+        raise ValueError(msg)
+    if abs(number) > MAX_NUMBER:
+        msg = f"{what} must be at most {MAX_NUMBER:,} in size, got {text[:30]!r}"
         raise ValueError(msg)
     return int(number) if number == int(number) else number

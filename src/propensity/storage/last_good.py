@@ -54,6 +54,8 @@ def keep(model: PropensityModel, folder: Path, *, today: dt.date) -> None:
         path = folder / _NOTE
         if copy.is_dir() and path.is_file() and path.read_text(encoding="utf-8") == text:
             return
+        if copy.is_dir() and not _is_whole(copy):
+            shutil.rmtree(copy)
         if not copy.is_dir():
             save_model(model, copy)
         write_text(path, text)
@@ -62,6 +64,14 @@ def keep(model: PropensityModel, folder: Path, *, today: dt.date) -> None:
                 shutil.rmtree(other, ignore_errors=True)
     except (OSError, OutputError):
         return  # a copy is a help for another night, not this one's work
+
+
+def _is_whole(copy: Path) -> bool:
+    try:
+        load_bundle(copy)
+    except BundleError:
+        return False
+    return True
 
 
 def find(folder: Path, *, today: dt.date) -> LastGood | None:

@@ -68,6 +68,12 @@ class State:
         now = {code: lead for code, lead in {**kept, **seen}.items() if code not in gone}
         return State(as_of=as_of, now=now, before=before)
 
+    def forgetting(self, codes: Sequence[str]) -> State:
+        """Give the state without what it knows of some leads."""
+        gone = {*codes}
+        now, before = ({c: lead for c, lead in one.items() if c not in gone} for one in (self.now, self.before))
+        return State(as_of=self.as_of, now=now, before=before)
+
 
 def instant(text: str) -> dt.datetime:
     """Read an instant as it is shown in scores; without a zone it is UTC."""
@@ -90,7 +96,7 @@ def state_key(path: Path) -> bytes:
     if named:
         return _checked(named, KEY_NAME)
     if beside.exists():
-        return _checked(beside.read_text(encoding="utf-8").strip(), beside.name)
+        return _checked(_read_key(beside), beside.name)
     if path.exists():
         msg = (
             f"{path.name} (--state) was written with a key that is not here. Set {KEY_NAME}, bring {beside.name} back, "
@@ -98,10 +104,17 @@ def state_key(path: Path) -> bytes:
         )
         raise InputError(msg)
     check_writable(beside)
-    with replacing(beside) as temporary:
+    with replacing(beside, mode=0o600) as temporary:
         temporary.write_text(secrets.token_hex(32) + "\n", encoding="utf-8")
-    beside.chmod(0o600)
-    return _checked(beside.read_text(encoding="utf-8").strip(), beside.name)
+    return _checked(_read_key(beside), beside.name)
+
+
+def _read_key(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path.name}, the key of the state (--state), cannot be read as text. Bring it back, or begin anew."
+        raise InputError(msg) from error
 
 
 def _checked(key: str, name: str) -> bytes:
@@ -127,12 +140,15 @@ def read_state(path: Path, *, key: bytes) -> State:
     if not path.exists():
         return State(now={}, before={})
     try:
-        written_with, state = _parsed(path.read_text(encoding="utf-8"))
+        seal, state = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, KeyError, TypeError, ValueError, IndexError, RecursionError, AttributeError) as error:
         msg = f"{path.name} (--state) is no state of this tool. Restore a copy, or name another to begin anew."
         raise InputError(msg) from error
-    if written_with != _fingerprint(key):
-        msg = f"{path.name} (--state) was written with another key. Set the {KEY_NAME} it was written with."
+    if not hmac.compare_digest(seal, _seal(state, key)):
+        msg = (
+            f"{path.name} (--state) was written with another key, or changed by hand. Set the {KEY_NAME} it was "
+            f"written with, or bring its key file back ({path.name}.key); or name another state to begin anew."
+        )
         raise InputError(msg)
     return state
 
@@ -145,26 +161,36 @@ def _parsed(text: str) -> tuple[str, State]:
     leads: dict[str, Any] = values["leads"]
     now = {code: _lead(lead[:2]) for code, lead in leads.items() if lead[0]}
     before = {code: _lead(lead[2:]) for code, lead in leads.items() if lead[2]}
-    return values["key"], State(as_of=values["as_of"], now=now, before=before)
+    return str(values["seal"]), State(as_of=values["as_of"], now=now, before=before)
 
 
 def _lead(values: Sequence[Any]) -> Lead:
     band, below = values
-    if band not in _BANDS or not isinstance(below, int):
+    if band not in _BANDS or not isinstance(below, int) or below < 0:
         raise ValueError
     return band, below
 
 
 def write_state(path: Path, state: State, *, key: bytes) -> None:
     """Write a state whole or not at all; the same bytes for the same state."""
-    nothing: Lead = ("", 0)
-    leads = {
-        code: [*state.now.get(code, nothing), *state.before.get(code, nothing)]
-        for code in sorted({*state.now, *state.before})
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "seal": _seal(state, key),
+        "as_of": state.as_of,
+        "leads": _leads(state),
     }
-    values = {"schema_version": SCHEMA_VERSION, "key": _fingerprint(key), "as_of": state.as_of, "leads": leads}
     write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
 
 
-def _fingerprint(key: bytes) -> str:
-    return hmac.new(key, b"propensity state", hashlib.sha256).hexdigest()[:16]
+def _leads(state: State) -> dict[str, list[Any]]:
+    nothing: Lead = ("", 0)
+    return {
+        code: [*state.now.get(code, nothing), *state.before.get(code, nothing)]
+        for code in sorted({*state.now, *state.before})
+    }
+
+
+def _seal(state: State, key: bytes) -> str:
+    """Give what only who holds the key can write beside a state: HMAC-SHA256 of all it says."""
+    said = json.dumps([state.as_of, _leads(state)], separators=(",", ":"))
+    return hmac.new(key, f"propensity state {said}".encode(), hashlib.sha256).hexdigest()

@@ -128,7 +128,17 @@ def _id_head(ids: pd.Series, *, to: Target, external_id: str, row: np.ndarray) -
     if external_id:
         return external_id
     if to == "hubspot":
-        return "Email" if len(texts) and texts.str.fullmatch(_EMAIL).all() else "Record ID"
+        is_address = texts.str.fullmatch(_EMAIL).to_numpy()
+        if len(texts) and is_address.all():
+            return "Email"
+        strange = np.flatnonzero(~texts.str.fullmatch(r"\d+").to_numpy())
+        if len(strange):
+            msg = (
+                f"The id in data row {row[strange[0]] + 1} of the scores is no Record ID of HubSpot (digits alone), "
+                'and not all ids are e-mail addresses. Name the property that holds such ids: --external-id "Lead ID".'
+            )
+            raise InputError(msg)
+        return "Record ID"
     strange = np.flatnonzero(~texts.str.fullmatch(_SALESFORCE_ID).to_numpy())
     if len(strange):
         msg = (

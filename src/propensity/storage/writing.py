@@ -37,10 +37,11 @@ def check_writable(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path`; on leaving, flush it to disk and put it in place in one step.
 
-    What stood at `path` stays until then, and stays for good if anything fails.
+    What stood at `path` stays until then, and stays for good if anything fails. `mode` are its rights from the first
+    byte on; None: those a new file gets.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~umask if mode is None else mode)
         temporary.replace(path)
         temporary = None
         _sync_folder(path.parent)

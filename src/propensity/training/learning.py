@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from propensity.bands import Bands, Frontier, agreed_deal, fit_bands, trace_frontier
+from propensity.bands import Bands, Deal, Frontier, agreed_deal, fit_bands, trace_frontier
 from propensity.calibration import Calibrator, fit_calibrator
 from propensity.config import Config
 from propensity.encoding import fit_encoder
@@ -150,6 +150,7 @@ def learn(
         n_positive=round(float((weight * y).sum())),
         is_time=blocks.is_time,
         leads=None if examples.weight is None else examples.groups[newest],
+        deal=_deal(examples, config),
         values=None if value is None else (value[before], value[newest]),
     )
     # Both keep the order of margins, so the thresholds part the same leads and their promises stand.
@@ -171,9 +172,13 @@ def learn(
     )
 
 
+def _deal(examples: Examples, config: Config) -> Deal | None:
+    return agreed_deal(config.agreement, examples.leads, missing=config.data.missing)
+
+
 def _worth(examples: Examples, config: Config) -> np.ndarray | None:
     """Give what a win of each row's lead would bring; None where all have the common value, or none was agreed on."""
-    deal = agreed_deal(config.agreement)
+    deal = _deal(examples, config)
     return None if deal is None else deal.values(examples.leads)
 
 
@@ -188,7 +193,7 @@ def _frontier(bands: Bands, probability: np.ndarray, examples: Examples, rows: n
         leads_per_week=bands.leads_per_week,
         delta=(1 - config.agreement.confidence) / 2,
         leads_per_rep=config.agreement.leads_per_rep,
-        deal=agreed_deal(config.agreement),
+        deal=_deal(examples, config),
         value=None if value is None else value[rows],
         leads=None if examples.weight is None else examples.groups[rows],
     )

@@ -232,7 +232,9 @@ def with_points(rules: Rules, points: dict[str, int]) -> Rules:
             return rule
         new = float(points[rule.name])
         cap = rule.cap
-        if cap is not None and rule.points:
+        if cap is not None and not rule.event:
+            cap = None  # what is proposed is what the rule is worth
+        elif cap is not None and rule.points:
             cap = round(abs(cap * new / rule.points), 6) or None
         return replace(rule, points=new, cap=cap)
 
