@@ -28,8 +28,9 @@ def add_rules(commands: Any) -> None:
     audit = kinds.add_parser(
         "audit",
         help="how good the sheet is, tier by tier and rule by rule",
-        description="Judge the points sheet on the test leads that the model is judged on: how it ranks, what each "
-        "tier held, which rules lift, which are dead, redundant or point the wrong way. Nothing is written.",
+        description="Judge the points sheet: on the test leads that the model is judged on, how it ranks and what each "
+        "tier held; on all leads whose outcome is known, which rules lift, which are dead (their lift cannot be told "
+        "from none), redundant or point the wrong way. Nothing is written.",
     )
     add_config(audit)
     add_json(audit)
