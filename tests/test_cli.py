@@ -364,7 +364,7 @@ def test_train_json_is_one_object_with_the_agreed_keys(trained: tuple[Project, T
     assert (told.code, told.err) == (0, "")
     answer = told.json
     keys = {"model", "data", "audit", "learner", "metrics", "thresholds", "verdict", "warnings", "flaws"}
-    keys |= {"learning_curve", "agreement_changed"}
+    keys |= {"learning_curve", "agreement_changed", "importance"}
     assert {*answer} == keys
     assert {*answer["model"]} == {"name", "version", "alias", "uri", "path"}
     assert (answer["model"]["version"], answer["model"]["alias"]) == ("1", "champion")
@@ -394,6 +394,7 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
             "comparison.png",
             "beeswarm.png",
             "importance.png",
+            "importance.csv",
         ),
         *("frontier.png", "frontier.csv"),
         *("metrics.csv", "reliability.csv", "gain.csv", "bands.csv", "months.csv", "segments.csv"),

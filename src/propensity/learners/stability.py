@@ -70,7 +70,7 @@ class Stability:
         code, x = _met(matrix, linear)
         apart = rest[0] + (x**2 * rest[code]).sum(axis=1)
         # As many rows at a time as fit into a cache; each row's own sum is the same in any company.
-        rows = max(1, CHUNK_CELLS // (code.shape[1] * directions.shape[1]))
+        rows = max(1, CHUNK_CELLS // max(1, code.shape[1] * directions.shape[1]))
         for first in range(0, len(matrix), rows):
             some = slice(first, first + rows)
             moved = directions[0] + (x[some, :, None] * directions[code[some]]).sum(axis=1)
