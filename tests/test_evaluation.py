@@ -56,6 +56,22 @@ def guesses(n_leads: int = 2000, *, seed: int = 0) -> Predictions:
     return predictions((rng.random(n_leads) < 0.2).astype(float), rng.uniform(0.1, 0.3, n_leads))
 
 
+def test_the_price_of_an_override_counts_a_lead_once_however_often_it_was_seen() -> None:
+    # Three leads, of which the first was seen four times; the rule holds of it and of the second.
+    part = replace(
+        predictions(
+            np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
+            np.full(6, 0.2),
+            band=np.array(["nurture"] * 5 + ["SQL"], dtype=object),
+            groups=np.array([0, 0, 0, 0, 1, 2]),
+        ),
+        weight=np.array([0.25, 0.25, 0.25, 0.25, 1.0, 1.0]),
+        overrides={"talk": ("SQL", np.array([True, True, True, True, True, False]))},
+    )
+    (row,) = evaluate([part], kind="time", random=None, seed=0).overrides().to_dict("records")
+    assert (row["holds"], row["moved"], row["converted"], row["rate"]) == (2.0, 2.0, 1.25, 0.625)
+
+
 def test_figures_are_those_of_scikit_learn() -> None:
     part = drawn()
     measured = measure_predictions(part, seed=0)

@@ -9,6 +9,7 @@ import pytest
 from flat_leads import DATED, POINTS, SMALL, config, leads, run, with_conversions
 from propensity.config import Config
 from propensity.errors import InputError
+from propensity.reporting import training_summary
 from propensity.schema import Tables, partition
 from propensity.scoring import score
 from propensity.training import TrainingRun, fit_points_calibrator, prepare, train
@@ -373,6 +374,20 @@ def test_a_certified_promise_needs_no_warning() -> None:
     assert certified.model.learned is not None
     assert certified.model.learned.bands.sql_promise.certified
     assert certified.warnings == ()
+
+
+def test_rules_that_no_lead_met_and_rules_over_capacity_are_said() -> None:
+    sheet = [
+        {"name": "asked", "column": "Demo", "value": "yes", "override": "SQL"},
+        {"name": "typo", "column": "Demo", "value": "yess", "points": 5},
+    ]
+    agreement = {"policy": "capacity", "capacity_per_week": 1}
+    rules = {"points": sheet, "mql": 3, "sql": 9}
+    found = run(leads(), config(columns={"date": "Created"}, agreement=agreement, rules=rules))
+    assert any("Rules that no past lead met: 'typo'" in warning for warning in found.warnings)
+    told = "\n".join(training_summary(found))
+    assert "more than the 1 that sales can work" in told
+    assert "test leads to SQL, of which" in told
 
 
 def test_values_lost_in_reading_are_said() -> None:

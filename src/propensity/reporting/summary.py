@@ -422,13 +422,13 @@ def override_lines(evaluation: Evaluation) -> list[str]:
             lines.append(f"{name}: would have moved no test lead")
         elif row["asks_for"] in {SQL, MQL}:
             lines.append(
-                f"{name}: would have lifted {n:,} test leads to {row['asks_for']}, of which {won:,} converted "
+                f"{name}: would have lifted {n:,.0f} test leads to {row['asks_for']}, of which {won:,.0f} converted "
                 f"({row['rate']:.1%}, {row['low']:.1%}-{row['high']:.1%})"
             )
         else:
             lines.append(
-                f"{name}: would have kept {n:,} test leads of SQL and MQL from being worked; {won:,} of them became "
-                f"customers ({row['rate']:.1%}, {row['low']:.1%}-{row['high']:.1%})"
+                f"{name}: would have kept {n:,.0f} test leads of SQL and MQL from being worked; {won:,.0f} of them "
+                f"became customers ({row['rate']:.1%}, {row['low']:.1%}-{row['high']:.1%})"
             )
     return [f"{'Overrides' if i == 0 else '':11}{line}" for i, line in enumerate(lines)]
 

@@ -474,6 +474,19 @@ def _uncertified(config: Config, learned: Learned) -> str:
     )
 
 
+def _never_met(prepared: Prepared) -> list[str]:
+    """Name rules that held for no past lead: mostly words or events that are spelled otherwise in the data."""
+    holds = prepared.rules.score(prepared.examples.leads).holds
+    idle = [rule.name for rule, met in zip(prepared.rules.rules, holds.T, strict=True) if not met.any()]
+    if not idle:
+        return []
+    more = f" and {len(idle) - 5:,} more" if len(idle) > 5 else ""
+    named = ", ".join(repr(name[:40]) for name in idle[:5])
+    return [
+        f"Rules that no past lead met: {named}{more} ([[rules.points]]). Are words and events spelled as in the data?"
+    ]
+
+
 def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: bool) -> tuple[str, ...]:
     found = [*prepared.said, *(f"{name}: {note}" for name, note in prepared.notes.items())]
     if (
@@ -496,6 +509,7 @@ def _warnings(prepared: Prepared, config: Config, learned: Learned, *, is_time: 
             f"SQL and MQL together are {worked:.0%} of leads. For a recall of {recall.rate:.0%} with fewer, {stands}: "
             "more history, or a lower agreement.mql_recall, leaves more leads to nurture."
         )
+    found += _never_met(prepared)
     if learned.bands.mql >= learned.bands.sql:
         found.append(
             "Every lead that would be MQL is SQL already: raise agreement.sql_precision to leave a band between."
