@@ -62,7 +62,7 @@ def run_train(options: argparse.Namespace) -> None:
     """Train, store, register and report."""
     from propensity.registry import Store, register
     from propensity.registry.store import check_registry
-    from propensity.reporting import moves_lines, training_json, training_summary
+    from propensity.reporting import training_json, training_summary
     from propensity.storage.bundles import save_model
     from propensity.storage.configs import load_config, read_tables
     from propensity.storage.writing import holding
@@ -88,7 +88,7 @@ def run_train(options: argparse.Namespace) -> None:
             result = train(tables, config, progress=tell, tune=tune)
         version = result.model.version
         moves = None if champion is None else _moves(champion, result)
-        summary = [*training_summary(result), *([] if moves is None else ["", *moves_lines(moves)])]
+        summary = [*training_summary(result), *_agreement_lines(champion, result, moves)]
         bundle = save_model(result.model, store.folder / "bundles" / version)
         also = {} if moves is None else {"moves": moves.table()}
         reports = _write_reports(result, store.folder / "reports" / version, summary, also)
@@ -148,6 +148,19 @@ def _champion(config: Config, store: Store) -> PropensityModel | None:
         return load_model(champion_uri(config.registry.name), store=store)
     except (BundleError, RegistryError):
         return None
+
+
+def _agreement_lines(champion: PropensityModel | None, result: TrainingRun, moves: Moves | None) -> list[str]:
+    """Word what a changed agreement changes; where bands cannot be compared, the terms alone."""
+    from propensity.reporting import changed_terms, moves_lines, terms_lines
+
+    if moves is not None:
+        return ["", *moves_lines(moves)]
+    terms = () if champion is None else changed_terms(champion.agreement, result.model.agreement)
+    if not terms:
+        return []
+    why = "           who moves cannot be told: one of the two models has no bands, or takes other columns"
+    return ["", *terms_lines(terms), why]
 
 
 def _moves(champion: PropensityModel, result: TrainingRun) -> Moves | None:

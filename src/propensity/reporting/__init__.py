@@ -1,7 +1,7 @@
 """The only place that words what a person reads: summaries, the model card, the commented config."""
 
 from propensity.reporting.findings import audit_json, audit_lines
-from propensity.reporting.moves import Moves, changed_terms, moves_lines
+from propensity.reporting.moves import Moves, changed_terms, moves_lines, terms_lines
 from propensity.reporting.settings import config_text
 from propensity.reporting.sheet import sheet_json, sheet_lines, text_with_points, text_with_rules
 from propensity.reporting.summary import VERDICTS, band_lines, model_card, training_json, training_summary
@@ -19,6 +19,7 @@ __all__ = [
     "moves_lines",
     "sheet_json",
     "sheet_lines",
+    "terms_lines",
     "text_with_points",
     "text_with_rules",
     "training_json",

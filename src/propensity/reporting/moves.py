@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +62,23 @@ def changed_terms(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[
     return tuple((name, before[name], after[name]) for name in sorted(before) if after.get(name) != before[name])
 
 
+def terms_lines(terms: Sequence[tuple[str, Any, Any]]) -> list[str]:
+    """Word what was agreed on otherwise; nothing where all is as before.
+
+    Examples
+    --------
+    >>> terms_lines([("mql_recall", 0.9, 0.8)])
+    ['Agreement  changed since the champion:', '             mql_recall: 0.9 -> 0.8']
+    """
+    if not terms:
+        return []
+    changed = [f"             {name}: {_said(old)} -> {_said(new)}" for name, old, new in terms]
+    return ["Agreement  changed since the champion:", *changed]
+
+
 def moves_lines(moves: Moves) -> list[str]:
     """Word the change for the people who agreed on it."""
-    lines = ["Agreement  changed since the champion:"]
-    lines += [f"             {name}: {_said(old)} -> {_said(new)}" for name, old, new in moves.terms]
+    lines = terms_lines(moves.terms)
     before, after = moves.before, moves.after
     for band, shares, rates in (
         (SQL, (before.sql_share, after.sql_share), (before.sql_promise.observed, after.sql_promise.observed)),
