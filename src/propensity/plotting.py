@@ -198,7 +198,7 @@ def plot_importance(table: pd.DataFrame) -> Figure:
     """Draw how many points each reason moves scores by on average, who leads are apart from what they did."""
     shown = table.head(15)[::-1].reset_index(drop=True)
     figure, axes = _axes(
-        "What moves scores\nMean size of each reason over leads; bars hold nine in ten draws of the leads",
+        "What moves scores\nMean size of each reason, with 90 % intervals over leads",
         "percentage points",
         "",
     )
