@@ -589,7 +589,7 @@ def predict(
 def predict_one(
     lead: Mapping[str, Any], *, model: PropensityModel, as_of: str = "", n_reasons: int = N_REASONS
 ) -> dict[str, Any]:
-    """Score one lead, without a frame: what `predict` says of it, in a thousandth of a second.
+    """Score one lead, without a frame: what `predict` says of it, in a few thousandths of a second.
 
     Parameters
     ----------
