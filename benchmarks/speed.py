@@ -233,7 +233,7 @@ def time_model(bundle: Path, leads: Path, n_rows: int, rounds: int) -> None:
         "encoding read values": lambda: learned.encoder.encode(read),
         "cells to score rows": lambda: score(frame, model=model, n_reasons=0),
         "cells to rows with 5 reasons": lambda: score(frame, model=model, n_reasons=6),
-        "the same parts by LightGBM": lambda: blend.lightgbm_parts(slow),
+        "the same parts by LightGBM": lambda: blend.lightgbm_contributions(slow),
     }
     read = partition(frame, model.schema).read
     taken = medians(runs, rounds)

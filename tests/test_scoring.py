@@ -189,13 +189,9 @@ def test_reasons_that_fail_their_test_are_not_written_and_scores_stay(monkeypatc
 def test_a_large_batch_is_held_against_lightgbm_at_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     many = pd.concat([leads().assign(Lead=[f"{i}{lead}" for lead in "abc"]) for i in range(400)], ignore_index=True)
     assert score(many, model=MODEL).reasons_fault == ""
-    slow = Blend.lightgbm_parts
+    slow = Blend.lightgbm_contributions
     # Parts that add up, of another column each.
-    monkeypatch.setattr(
-        Blend,
-        "lightgbm_parts",
-        lambda blend, rows: slow(blend, rows)._replace(contributions=slow(blend, rows).contributions[:, ::-1]),
-    )
+    monkeypatch.setattr(Blend, "lightgbm_contributions", lambda blend, rows: slow(blend, rows)[:, ::-1])
     assert score(many, model=MODEL).reasons_fault.endswith("of 8 leads tried are not LightGBM's")
     assert score(leads(), model=MODEL).reasons_fault == ""
 

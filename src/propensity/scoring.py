@@ -16,6 +16,7 @@ from propensity.errors import DegradedError, InputError
 from propensity.explanations import (
     Evidence,
     Explanation,
+    Reference,
     explain,
     family_points,
     fault_of_parts,
@@ -200,21 +201,32 @@ def judge(leads: pd.DataFrame, model: PropensityModel, *, asked: pd.Series | Non
         nan = np.full(len(rows.ids), np.nan)
         return Judged(rows=rows, matrix=None, probability=nan, low=nan, high=nan, explanation=None)
     matrix = learned.encoder.encode(rows.read)
+    told = _told(learned, matrix, reference)
+    return Judged(rows=rows, matrix=matrix, **vars(told))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What the model says of encoded leads, named as in `Judged`."""
+
+    probability: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    explanation: Explanation | None
+    fault: str
+
+
+def _told(learned: Learned, matrix: np.ndarray, reference: Reference) -> _Told:
     margin, contributions, base = learned.blend.explain(matrix)
     probability = np.round(learned.calibrator.probability(margin), DECIMALS)
     low, high = stability_range(margin, learned.spread(matrix, margin), calibrator=learned.calibrator)
     fault = fault_of_parts(margin, contributions, base) or _fault_of_sample(learned, matrix, contributions)
-    return Judged(
-        rows=rows,
-        matrix=matrix,
-        probability=probability,
-        low=low,
-        high=high,
-        explanation=None
-        if fault
-        else explain(contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference),
-        fault=fault,
-    )
+    explanation = None
+    if not fault:
+        explanation = explain(
+            contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference
+        )
+    return _Told(probability=probability, low=low, high=high, explanation=explanation, fault=fault)
 
 
 def _fault_of_sample(learned: Learned, matrix: np.ndarray, contributions: np.ndarray) -> str:
@@ -222,7 +234,7 @@ def _fault_of_sample(learned: Learned, matrix: np.ndarray, contributions: np.nda
     if len(matrix) < SAMPLED_FROM:
         return ""
     rows = np.linspace(0, len(matrix) - 1, N_SAMPLED).astype(int)
-    slow = learned.blend.lightgbm_parts(matrix[rows]).contributions
+    slow = learned.blend.lightgbm_contributions(matrix[rows])
     off = ~(np.abs(contributions[rows] - slow) <= MAX_FROM_LIGHTGBM).all(axis=1)
     return f"parts of {off.sum()} of {N_SAMPLED} leads tried are not LightGBM's" if off.any() else ""
 
@@ -653,13 +665,11 @@ def _quick_answer(
     matrix = learned.encoder.encode_one(cells.read)[None, :]
     if learned.guard is not None and learned.guard.reasons(matrix, learned.encoder)[0]:
         return None
-    margin, contributions, base = learned.blend.explain(matrix)
-    if fault_of_parts(margin, contributions, base):
+    told = _told(learned, matrix, reference)
+    explanation = told.explanation
+    if explanation is None:
         return None
-    probability = np.round(learned.calibrator.probability(margin), DECIMALS)
-    low, high = stability_range(margin, learned.spread(matrix, margin), calibrator=learned.calibrator)
-    explanation = explain(contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference)
-    band = learned.bands.assign(probability)
+    band = learned.bands.assign(told.probability)
     texts: list[list[str]] = [[]]
     if n_reasons:
         evidence = Evidence(
@@ -673,9 +683,9 @@ def _quick_answer(
         texts = reason_texts(explanation, evidence, n_reasons=n_reasons)
     families = family_points(explanation, model.schema)
     return {
-        "probability": float(probability[0]),
-        "p_low": None if np.isnan(low[0]) else float(low[0]),
-        "p_high": None if np.isnan(high[0]) else float(high[0]),
+        "probability": float(told.probability[0]),
+        "p_low": None if np.isnan(told.low[0]) else float(told.low[0]),
+        "p_high": None if np.isnan(told.high[0]) else float(told.high[0]),
         "band": str(band[0]),
         "certified": bool(learned.bands.is_certified(band)[0]),
         "scored_by": "model",

@@ -19,7 +19,7 @@ from propensity.bands.policies import (
 )
 from propensity.bands.thresholds import DECIMALS, Bands, Deal, Promise
 from propensity.errors import ConfigError
-from propensity.schema import count_texts, missing_words, normalise_name, resolve_columns
+from propensity.schema import decimal_mark, missing_words, normalise_name, resolve_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,9 +69,8 @@ def agreed_deal(
     if leads is None or normalise_name(name) not in there:
         return deal
     words = tuple(sorted({"", *missing_words(missing or {}, name)}))
-    cells = leads[there[normalise_name(name)]]
-    by_point, by_comma = (count_texts(cells, missing=words, decimal=mark) for mark in (".", ","))
-    return replace(deal, missing=words, decimal="," if by_comma < by_point else ".")
+    decimal, _ = decimal_mark(leads[there[normalise_name(name)]], missing=words)
+    return replace(deal, missing=words, decimal=decimal)
 
 
 def fit_bands(

@@ -186,17 +186,15 @@ class Blend:
             base += weight * parts.base
         return Parts(margin, contributions, base)
 
-    def lightgbm_parts(self, matrix: np.ndarray) -> Parts:
-        """Give the same with the trees' parts by LightGBM: slow, and what `explain` is held against."""
-        contributions, base = np.zeros(matrix.shape), 0.0
+    def lightgbm_contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """Give the contributions with the trees' by LightGBM: slow, and what `explain` is held against."""
+        total = np.zeros(matrix.shape)
         for weight, learner in self._learners():
             if isinstance(learner, Forest):
-                own, start = learner.lightgbm_contributions(matrix)
+                total += weight * learner.lightgbm_contributions(matrix)[0]
             else:
-                _, own, start = learner.explain(matrix)
-            contributions += weight * own
-            base += weight * start
-        return Parts(self.margin(matrix), contributions, base)
+                total += weight * learner.explain(matrix).contributions
+        return total
 
 
 class Learners:

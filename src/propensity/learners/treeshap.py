@@ -48,6 +48,8 @@ MAX_UNIT_BITS = 8
 MAX_LEAF_BITS = 16
 MAX_TABLE_BYTES = 2**30
 BLOCK = 512
+# Asks for one row alone, whose tables lie by pattern.
+ONE_ROW = 0
 # Fewer rows than this a thread are not worth one.
 THREAD_ROWS = 2_048
 # How a split reads its column. LightGBM takes missing numbers for zero, or sends them, or zeros, its default way.
@@ -56,6 +58,7 @@ ALWAYS_LEFT, ALWAYS_RIGHT = -1, 32_767
 # What LightGBM takes for zero before it looks at a number: a float of 32 bits.
 ZERO = float(np.float32(1e-35))
 GROUP = 8
+_NO_WEIGHTS = np.empty(0, dtype=np.uint8)
 
 
 class Tables(NamedTuple):
@@ -82,6 +85,8 @@ class Tables(NamedTuple):
         A bit is set iff all its conditions hold.
     condition_node, condition_left : array of int
         The node, counted within its tree, and the way it must go.
+    unit_path : array of int
+        The bits that a lead has set iff it reaches the unit.
     unit_slot, slot_feature : array of int
         Features of a unit, by their position in `features`.
     unit_table, unit_value : array of int
@@ -189,8 +194,9 @@ def explain_row(turned: Tables, row: np.ndarray) -> tuple[float, np.ndarray]:
     margin : float
     contributions : array of float, shape (n_features,)
     """
-    contributions = np.zeros(len(row))
-    return _explain_row(*turned, row, contributions), contributions
+    margin, contributions = np.zeros(1), np.zeros((1, len(row)))
+    _explain(*turned, _NO_WEIGHTS, ONE_ROW, row[None, :], margin, contributions)
+    return float(margin[0]), contributions[0]
 
 
 def build_tables(text: str, *, n_features: int, max_unit_bits: int = MAX_UNIT_BITS) -> Tables | None:
@@ -287,24 +293,11 @@ def _read_tree(block: str) -> _Tree:
     def numbers(name: str) -> list[int]:
         return [int(number) for number in fields.get(name, "").split()]
 
-    values = [float(number) for number in fields["leaf_value"].split()]
-    if len(values) == 1:
-        nothing: list[Any] = []
-        return _Tree(
-            values=values,
-            feature=nothing,
-            threshold=nothing,
-            decision=nothing,
-            children=nothing,
-            leaf_count=nothing,
-            node_count=nothing,
-            sets=nothing,
-        )
     bounds, words = numbers("cat_boundaries"), np.array(numbers("cat_threshold"), dtype=np.uint32)
     return _Tree(
-        values=values,
+        values=[float(number) for number in fields["leaf_value"].split()],
         feature=numbers("split_feature"),
-        threshold=[float(number) for number in fields["threshold"].split()],
+        threshold=[float(number) for number in fields.get("threshold", "").split()],
         decision=numbers("decision_type"),
         children=[*zip(numbers("left_child"), numbers("right_child"), strict=True)],
         leaf_count=numbers("leaf_count"),
@@ -732,65 +725,8 @@ def _add(tables, room, unit) -> None:  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _explain_row(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0917
-    base,
-    features,
-    cuts,
-    cut_start,
-    n_levels,
-    column_feature,
-    column_reading,
-    group_column,
-    group_start,
-    group_bits,
-    tree_node,
-    tree_unit,
-    node_column,
-    node_cut,
-    node_group,
-    unit_bit,
-    bit_condition,
-    condition_node,
-    condition_left,
-    unit_path,
-    unit_slot,
-    slot_feature,
-    unit_table,
-    unit_value,
-    table,
-    value,
-    row,
-    contributions,
-) -> float:
-    """Explain one row: the same sums in the same order, without the loops over rows."""
-    tables = Tables(
-        base,
-        features,
-        cuts,
-        cut_start,
-        n_levels,
-        column_feature,
-        column_reading,
-        group_column,
-        group_start,
-        group_bits,
-        tree_node,
-        tree_unit,
-        node_column,
-        node_cut,
-        node_group,
-        unit_bit,
-        bit_condition,
-        condition_node,
-        condition_left,
-        unit_path,
-        unit_slot,
-        slot_feature,
-        unit_table,
-        unit_value,
-        table,
-        value,
-    )
+def _explain_row(tables, row, contributions) -> Any:  # type: ignore[no-untyped-def]  # noqa: C901
+    """Explain one row by tables laid out by pattern: the same sums in the same order, without the loops over rows."""
     codes = np.empty(len(tables.column_feature), dtype=np.int16)
     for column in range(len(codes)):
         feature, reading = tables.column_feature[column], tables.column_reading[column]
@@ -798,7 +734,25 @@ def _explain_row(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0917
     packed = np.empty(len(tables.group_column), dtype=np.uint8)
     for group in range(len(packed)):
         packed[group] = tables.group_bits[tables.group_start[group] + codes[tables.group_column[group]]]
-    left = np.empty(len(tables.node_cut), dtype=np.uint8)
+    # Taken out once: numba counts who holds an array each time it is taken out of a tuple.
+    node_column = tables.node_column
+    node_cut = tables.node_cut
+    node_group = tables.node_group
+    tree_node = tables.tree_node
+    tree_unit = tables.tree_unit
+    unit_bit = tables.unit_bit
+    bit_condition = tables.bit_condition
+    condition_node = tables.condition_node
+    condition_left = tables.condition_left
+    unit_path = tables.unit_path
+    unit_slot = tables.unit_slot
+    unit_table = tables.unit_table
+    unit_value = tables.unit_value
+    slot_feature = tables.slot_feature
+    features = tables.features
+    table = tables.table
+    value = tables.value
+    left = np.empty(len(node_cut), dtype=np.uint8)
     for node in range(len(left)):
         group, cut = node_group[node], node_cut[node]
         left[node] = codes[node_column[node]] <= cut if group < 0 else packed[group] & cut != 0
@@ -838,6 +792,44 @@ def _turn(unit_bit, unit_slot, unit_table, table, turned) -> None:  # type: igno
 
 
 @_compiled
+def _explain_blocks(  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    tables, weights, block, matrix, margin, contributions
+) -> None:
+    """Explain rows block by block."""
+    size = max(1, min(block, len(matrix)))
+    widest = 0
+    for tree in range(len(tables.tree_node) - 1):
+        widest = max(widest, tables.tree_node[tree + 1] - tables.tree_node[tree])
+    room = _Room(
+        np.zeros((len(tables.column_feature), size), dtype=np.int16),
+        np.zeros((len(tables.group_column), size), dtype=np.uint8),
+        np.zeros((widest, size), dtype=weights.dtype),
+        np.zeros(size, dtype=weights.dtype),
+        np.zeros(size, dtype=weights.dtype),
+        np.zeros((len(tables.features), size)),
+        np.zeros(size),
+    )
+    nothing = room.pattern[0]
+    whole = ~nothing
+    for first in range(0, len(matrix), size):
+        # The last block may be short: its other rows are of the block before, and not written.
+        n_rows = min(size, len(matrix) - first)
+        _read_block(tables, room, matrix[first : first + n_rows])
+        room.parts[:] = 0.0
+        room.margin[:] = 0.0
+        for tree in range(len(tables.tree_node) - 1):
+            _answer(tables, room, tree, nothing, whole)
+            for unit in range(tables.tree_unit[tree], tables.tree_unit[tree + 1]):
+                _gather(tables, room, unit, weights, nothing, whole)
+                _add(tables, room, unit)
+        for row in range(n_rows):
+            margin[first + row] = room.margin[row]
+        for i in range(len(tables.features)):
+            for row in range(n_rows):
+                contributions[first + row, tables.features[i]] = room.parts[i, row]
+
+
+@_compiled
 def _explain(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     base,
     features,
@@ -871,7 +863,7 @@ def _explain(  # type: ignore[no-untyped-def]  # noqa: PLR0917
     margin,
     contributions,
 ) -> None:
-    """Explain rows block by block.
+    """Explain rows: the one door from outside.
 
     The tables come one by one: numba would look at a tuple of them for half a millisecond.
     """
@@ -903,34 +895,7 @@ def _explain(  # type: ignore[no-untyped-def]  # noqa: PLR0917
         table,
         value,
     )
-    size = max(1, min(block, len(matrix)))
-    widest = 0
-    for tree in range(len(tree_node) - 1):
-        widest = max(widest, tree_node[tree + 1] - tree_node[tree])
-    room = _Room(
-        np.zeros((len(column_feature), size), dtype=np.int16),
-        np.zeros((len(group_column), size), dtype=np.uint8),
-        np.zeros((widest, size), dtype=weights.dtype),
-        np.zeros(size, dtype=weights.dtype),
-        np.zeros(size, dtype=weights.dtype),
-        np.zeros((len(features), size)),
-        np.zeros(size),
-    )
-    nothing = room.pattern[0]
-    whole = ~nothing
-    for first in range(0, len(matrix), size):
-        # The last block may be short: its other rows are of the block before, and not written.
-        n_rows = min(size, len(matrix) - first)
-        _read_block(tables, room, matrix[first : first + n_rows])
-        room.parts[:] = 0.0
-        room.margin[:] = 0.0
-        for tree in range(len(tree_node) - 1):
-            _answer(tables, room, tree, nothing, whole)
-            for unit in range(tree_unit[tree], tree_unit[tree + 1]):
-                _gather(tables, room, unit, weights, nothing, whole)
-                _add(tables, room, unit)
-        for row in range(n_rows):
-            margin[first + row] = room.margin[row]
-        for i in range(len(features)):
-            for row in range(n_rows):
-                contributions[first + row, features[i]] = room.parts[i, row]
+    if block == ONE_ROW:
+        margin[0] = _explain_row(tables, matrix[0], contributions[0])
+    else:
+        _explain_blocks(tables, weights, block, matrix, margin, contributions)

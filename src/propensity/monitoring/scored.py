@@ -283,8 +283,7 @@ def _check_known(
     """Refuse outcomes of nobody: neither scored nor, where that is given, in the lead table."""
     known = pd.Index(owners)
     if leads is not None and not config.columns.outcome.group:
-        column = find_column(leads, str(config.columns.id), key="columns.id")
-        known = known.append(pd.Index(join_keys(leads[column], missing=("",)).dropna()))
+        known = known.append(pd.Index(_lead_keys(leads, config).dropna()))
     strange = np.flatnonzero(keys.notna().to_numpy() & ~keys.isin(known).to_numpy())
     if not len(strange) or (may_be_others and len(strange) < int(keys.notna().sum())):
         return
@@ -297,12 +296,16 @@ def _check_known(
     raise InputError(msg)
 
 
+def _lead_keys(leads: pd.DataFrame, config: Config) -> pd.Series:
+    column = str(find_column(leads, str(config.columns.id), key="columns.id"))
+    return join_keys(leads[column], missing=missing_words(config.data.missing, column))
+
+
 def _check_ours(scored: Scored, keys: pd.Series, leads: pd.DataFrame | None, config: Config) -> None:
     """Refuse scores none of whose leads is known here: they are of another project, and would all count as lost."""
     if leads is None or config.columns.outcome.group or not len(scored.leads) or scored.leads.isin(keys).any():
         return
-    own = str(find_column(leads, str(config.columns.id), key="columns.id"))
-    if not scored.leads.isin(join_keys(leads[own], missing=missing_words(config.data.missing, own))).any():
+    if not scored.leads.isin(_lead_keys(leads, config)).any():
         msg = (
             f"None of the {len(scored.leads):,} leads that were scored (--scores) is in the lead table or the "
             "outcomes. Give the table they are in (--leads), or the scores of this project."

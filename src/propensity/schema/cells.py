@@ -164,9 +164,8 @@ def read_texts(series: pd.Series, *, missing: Sequence[str]) -> pd.Series:
     Series of object, same length, index 0..n-1
     """
     codes, uniques = distinct(series)
-    texts = np.array([canonical_text(value) for value in uniques] + [None], dtype=object)
-    empty = {*missing, ""}
-    texts[[text in empty for text in texts]] = None
+    empty = frozenset(missing)
+    texts = np.array([*(read_text(value, missing=empty) for value in uniques), None], dtype=object)
     return pd.Series(texts[codes], dtype=object)
 
 
@@ -193,7 +192,7 @@ def read_numbers(series: pd.Series, *, missing: Sequence[str], decimal: str = ".
     return values, int(is_text.sum()) + int(beyond.sum())
 
 
-def read_text(value: object, *, missing: Sequence[str]) -> str | None:
+def read_text(value: object, *, missing: Collection[str]) -> str | None:
     """Read one cell as `read_texts` does."""
     text = canonical_text(value)
     return None if text is None or text == "" or text in missing else text
@@ -207,11 +206,8 @@ def read_number(value: object, *, missing: Sequence[str], decimal: str = ".") ->
     >>> read_number("1,234", missing=()), read_number(999, missing=("999",)), read_number("n/a", missing=("n/a",))
     (1234.0, nan, nan)
     """
-    if type(value) is float:  # most cells of feature rows
-        number = value
-    else:
-        found, _ = _one_number(value, empty=missing, decimal=decimal)
-        number = found
+    # Most cells of feature rows are numbers already.
+    number = value if type(value) is float else _one_number(value, empty=missing, decimal=decimal)[0]
     beyond = not -MAX_NUMBER <= number <= MAX_NUMBER
     return math.nan if beyond or (missing and number in _missing_numbers(tuple(missing))) else number
 

@@ -160,6 +160,19 @@ def find_column(frame: pd.DataFrame, name: str, *, key: str) -> object:
     raise InputError(msg.replace("  ", " "))
 
 
+def decimal_mark(series: pd.Series, *, missing: Sequence[str]) -> tuple[Literal[".", ","], int]:
+    """Give the decimal mark with which more cells are numbers, and how many filled cells are none with it.
+
+    Examples
+    --------
+    >>> decimal_mark(pd.Series(["3,5", "x", ""]), missing=[""]), decimal_mark(pd.Series(["1,200"]), missing=())
+    ((',', 1), ('.', 0))
+    """
+    by_point = count_texts(series, missing=missing)
+    by_comma = count_texts(series, missing=missing, decimal=",") if by_point else 0
+    return (",", by_comma) if by_comma < by_point else (".", by_point)
+
+
 def infer_column(
     series: pd.Series, *, name: str, family: Family, is_count: bool, missing: Sequence[str]
 ) -> tuple[Column | None, str]:
@@ -176,12 +189,7 @@ def infer_column(
     n_filled = int(texts.notna().sum())
     if n_filled == 0:
         return None, "every value is missing"
-    decimal: Literal[".", ","] = "."
-    n_texts = count_texts(series, missing=missing)
-    if n_texts:
-        n_texts_comma = count_texts(series, missing=missing, decimal=",")
-        if n_texts_comma < n_texts:
-            decimal, n_texts = ",", n_texts_comma
+    decimal, n_texts = decimal_mark(series, missing=missing)
     # Infinite and absurd numbers are numbers here: they are read as missing, but do not make the column a category.
     kind: Kind = "number" if 1 - n_texts / n_filled >= NUMBER_SHARE else "category"
     if kind == "number":

@@ -60,13 +60,10 @@ class State:
 
     def after(self, codes: Sequence[str], held: Held, *, as_of: str, without: Sequence[str] = ()) -> State:
         """Give the state after a run; leads it did not see stay as they are, and those of `without` are forgotten."""
-        gone = {*without}
         is_again = bool(self.as_of) and instant(as_of) == instant(self.as_of)
-        before = {code: lead for code, lead in (self.before if is_again else self.now).items() if code not in gone}
-        kept = self.now if is_again else before
         seen = {c: (str(b), int(n)) for c, b, n in zip(codes, held.band, held.below, strict=True) if b and c}
-        now = {code: lead for code, lead in {**kept, **seen}.items() if code not in gone}
-        return State(as_of=as_of, now=now, before=before)
+        after = State(as_of=as_of, now={**self.now, **seen}, before=self.before if is_again else self.now)
+        return after.forgetting(without)
 
     def forgetting(self, codes: Sequence[str]) -> State:
         """Give the state without what it knows of some leads."""
@@ -140,11 +137,12 @@ def read_state(path: Path, *, key: bytes) -> State:
     if not path.exists():
         return State(now={}, before={})
     try:
-        seal, state = _parsed(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        state, seal = _parsed(values), str(values["seal"])
     except (OSError, KeyError, TypeError, ValueError, IndexError, RecursionError, AttributeError) as error:
         msg = f"{path.name} (--state) is no state of this tool. Restore a copy, or name another to begin anew."
         raise InputError(msg) from error
-    if not hmac.compare_digest(seal, _seal(state, key)):
+    if not hmac.compare_digest(seal.encode(), _seal(values["as_of"], values["leads"], key).encode()):
         msg = (
             f"{path.name} (--state) was written with another key, or changed by hand. Set the {KEY_NAME} it was "
             f"written with, or bring its key file back ({path.name}.key); or name another state to begin anew."
@@ -153,15 +151,14 @@ def read_state(path: Path, *, key: bytes) -> State:
     return state
 
 
-def _parsed(text: str) -> tuple[str, State]:
-    values = json.loads(text)
+def _parsed(values: Mapping[str, Any]) -> State:
     if values["schema_version"] != SCHEMA_VERSION:
         raise ValueError
     instant(values["as_of"])
     leads: dict[str, Any] = values["leads"]
     now = {code: _lead(lead[:2]) for code, lead in leads.items() if lead[0]}
     before = {code: _lead(lead[2:]) for code, lead in leads.items() if lead[2]}
-    return str(values["seal"]), State(as_of=values["as_of"], now=now, before=before)
+    return State(as_of=values["as_of"], now=now, before=before)
 
 
 def _lead(values: Sequence[Any]) -> Lead:
@@ -173,24 +170,17 @@ def _lead(values: Sequence[Any]) -> Lead:
 
 def write_state(path: Path, state: State, *, key: bytes) -> None:
     """Write a state whole or not at all; the same bytes for the same state."""
-    values = {
-        "schema_version": SCHEMA_VERSION,
-        "seal": _seal(state, key),
-        "as_of": state.as_of,
-        "leads": _leads(state),
-    }
-    write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
-
-
-def _leads(state: State) -> dict[str, list[Any]]:
     nothing: Lead = ("", 0)
-    return {
+    leads = {
         code: [*state.now.get(code, nothing), *state.before.get(code, nothing)]
         for code in sorted({*state.now, *state.before})
     }
+    seal = _seal(state.as_of, leads, key)
+    values = {"schema_version": SCHEMA_VERSION, "seal": seal, "as_of": state.as_of, "leads": leads}
+    write_text(path, json.dumps(values, separators=(",", ":")) + "\n")
 
 
-def _seal(state: State, key: bytes) -> str:
+def _seal(as_of: str, leads: Mapping[str, Sequence[Any]], key: bytes) -> str:
     """Give what only who holds the key can write beside a state: HMAC-SHA256 of all it says."""
-    said = json.dumps([state.as_of, _leads(state)], separators=(",", ":"))
+    said = json.dumps([as_of, leads], separators=(",", ":"))
     return hmac.new(key, f"propensity state {said}".encode(), hashlib.sha256).hexdigest()

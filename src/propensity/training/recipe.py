@@ -236,16 +236,10 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
             unranged=(DAYS_SINCE_CREATED, *bound),
         ),
     )
-    nurture = learned.bands.assign(learned.probability(some)) == NURTURE
+    probability = learned.calibrator.probability(margin)
+    nurture = learned.bands.assign(probability) == NURTURE
     reference = fit_reference(contributions, some, schema, is_nurture=nurture)
-    explanation = explain(
-        contributions,
-        base,
-        margin,
-        learned.calibrator.probability(margin),
-        calibrator=learned.calibrator,
-        reference=reference,
-    )
+    explanation = explain(contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference)
     tell("looking at what more leads would teach", 1 - 0.5 / steps)
     curve = _curve(
         chosen, prepared, config, learned, evaluation, pasts=pasts, is_time=is_time, is_skilled=verdict == "skill"
