@@ -85,6 +85,7 @@ def run_rules_fit(options: argparse.Namespace) -> None:
     from propensity.reporting import sheet_lines, text_with_points
     from propensity.storage.configs import load_config
     from propensity.storage.writing import check_writable, write_text
+    from propensity.training.sheet import scaled_cap
 
     path = Path(options.config)
     output = Path(options.output or options.config)
@@ -95,8 +96,9 @@ def run_rules_fit(options: argparse.Namespace) -> None:
     for rule in config.rules.points:
         new = found.proposed.get(rule.name)
         change: dict[str, float] | None = None if new is None else {"points": float(new)}
-        if change is not None and rule.cap is not None and new:
-            change["cap"] = round(abs(rule.cap * new / rule.points), 2) if rule.event else float(abs(new))
+        cap = scaled_cap(rule, new) if new else None
+        if change is not None and cap is not None:
+            change["cap"] = cap
         changes.append(change)
     text = text_with_points(path.read_text(encoding="utf-8"), changes)
     parse_config(tomllib.loads(text), source=output.name)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from propensity.config import Config
+from propensity.config import Config, RulePoints
 from propensity.errors import InputError
 from propensity.evaluation import Measured, Predictions, measure_predictions
 from propensity.metrics import auc, rate_interval
@@ -224,6 +224,13 @@ def _unit(rule: Rule) -> float:
     return rule.points if rule.event else rule.worth
 
 
+def scaled_cap(rule: Rule | RulePoints, points: float) -> float | None:
+    """Give the cap of a rule that gets other points: of events as many as before, of a column what it is worth."""
+    if rule.cap is None or not points or not rule.points:
+        return None
+    return round(abs(rule.cap * points / rule.points), 2) if rule.event else abs(points)
+
+
 def with_points(rules: Rules, points: dict[str, int]) -> Rules:
     """Give the sheet with other points; caps grow and shrink with them."""
 
@@ -231,12 +238,7 @@ def with_points(rules: Rules, points: dict[str, int]) -> Rules:
         if rule.name not in points:
             return rule
         new = float(points[rule.name])
-        cap = rule.cap
-        if cap is not None and not rule.event:
-            cap = None  # what is proposed is what the rule is worth
-        elif cap is not None and rule.points:
-            cap = round(abs(cap * new / rule.points), 6) or None
-        return replace(rule, points=new, cap=cap)
+        return replace(rule, points=new, cap=scaled_cap(rule, new))
 
     return replace(rules, rules=tuple(map(changed, rules.rules)))
 
