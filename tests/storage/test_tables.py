@@ -14,7 +14,8 @@ import pytest
 
 from propensity.errors import InputError
 from propensity.storage import tables
-from propensity.storage.tables import parse_csv, read_leads, read_table, sniff_dialect, sniff_encoding
+from propensity.storage.csvs import parse_csv, sniff_dialect, sniff_encoding
+from propensity.storage.tables import read_leads, read_table
 
 HEADER = ["Lead ID", "Opomba", "Revenue"]
 ROWS = [["007", "čist; zadeva", "1,5"], ["008", "two\nlines | \t here", ""], ["009", 'says "hi"', "0"]]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
 import re
-import warnings
 import zlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +15,12 @@ import pandas as pd
 
 from propensity.errors import InputError
 from propensity.schema import Tables, normalise_name, resolve_columns
+from propensity.storage.csvs import parse_csv
 
 if TYPE_CHECKING:
     import duckdb
 
-DELIMITERS = (",", ";", "\t", "|")
 MAX_BYTES = 4 * 2**30
-SAMPLE_CHARACTERS = 64 * 1024
 # Of 2,048 rows each: what a query gives at a time, where its texts become categories.
 CHUNK_VECTORS = 500
 # So much of a query that failed is shown.
@@ -35,15 +31,6 @@ _MAGIC = {
     b"%PDF": "a PDF",
     b"\x89PNG": "a picture",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dialect:
-    """How a CSV file is written."""
-
-    encoding: str
-    delimiter: str
-    is_row_quoted: bool = False
 
 
 def read_leads(path: Path, *, categories: Collection[str] = ()) -> Tables:
@@ -273,184 +260,6 @@ def _starts_with(path: Path, magic: bytes) -> bool:
             return file.read(len(magic)) == magic
     except (OSError, ValueError):  # ValueError: the path holds a NUL
         return False
-
-
-def parse_csv(content: bytes, *, name: str) -> pd.DataFrame:
-    r"""Read CSV bytes of any common dialect; every cell stays the text it is.
-
-    Parameters
-    ----------
-    content : bytes
-    name : str
-        The file, for messages.
-
-    Returns
-    -------
-    DataFrame of str
-        Empty cells are empty text, and so are those a row lacks at its end: spreadsheets leave them out.
-
-    Raises
-    ------
-    InputError
-        Not a table, or rows hold more cells than the header has names.
-
-    Examples
-    --------
-    >>> parse_csv("id;job\n007;'chief'\n".encode("utf-16"), name="leads.csv").to_dict("records")
-    [{'id': '007', 'job': "'chief'"}]
-    """
-    csv.field_size_limit(2**31 - 1)
-    encoding = sniff_encoding(content)
-    text = content.decode(encoding, errors="replace").lstrip("\ufeff")
-    text = re.sub(r"\A\s*[\r\n]", "", text)  # blank lines above the header
-    if not text.strip():
-        msg = f"{name} is empty. Give a file with a header and rows."
-        raise InputError(msg)
-    if "\0" in text[:SAMPLE_CHARACTERS]:
-        msg = f"{name} is not a table: it holds binary data. Give CSV or Parquet."
-        raise InputError(msg)
-    if re.match(r"\s*<(!doctype|html|\?xml|head|body)", text, re.IGNORECASE):
-        start = " ".join(text.split())[:15]
-        msg = f"{name} is not a table: it starts with {start!r}, a web page. Download the file itself."
-        raise InputError(msg)
-    dialect = sniff_dialect(text, encoding=encoding)
-    if dialect is None:
-        msg = (
-            f"{name} is not a table: no line of it splits into columns by comma, semicolon, tab or bar. "
-            "Give a file with a header and at least two columns."
-        )
-        raise InputError(msg)
-    if dialect.is_row_quoted:
-        text = "\n".join(row[0] if row else "" for row in csv.reader(io.StringIO(text, newline="")))
-    return _parse_text(text, dialect.delimiter, name=name)
-
-
-def _parse_text(text: str, delimiter: str, *, name: str) -> pd.DataFrame:
-    try:
-        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        try:
-            frame = _read_cells(text, delimiter, width=len(header))
-        except pd.errors.ParserWarning:
-            header = [*header, ""]  # a delimiter that ends every row but the header; a cell there needs a name
-            frame = _read_cells(text, delimiter, width=len(header))
-    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, StopIteration, ValueError) as error:
-        where = re.search(r"line (\d+)", str(error))
-        row = f" (line {where.group(1)})" if where else ""
-        msg = (
-            f"{name} cannot be read as a table: its rows do not agree on their columns{row}. "
-            "Export it again with one delimiter and quotes around text that holds it."
-        )
-        raise InputError(msg) from error
-    _refuse_other_delimiter(frame, delimiter, name=name)
-    frame.columns = pd.Index([column.strip() for column in header], dtype=object)
-    nameless = [
-        i for i, column in enumerate(frame.columns) if not column and (frame.iloc[:, i] == "").all()
-    ]  # a delimiter at the end of every line
-    frame = frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]]
-    if any(not column for column in frame.columns):
-        msg = f"{name} has a column with values but no name (column {list(frame.columns).index('') + 1}). Name it."
-        raise InputError(msg)
-    return frame
-
-
-def _read_cells(text: str, delimiter: str, *, width: int) -> pd.DataFrame:
-    """Read every cell as text, columns named by position: pandas would rename the second of two equal names.
-
-    Raises
-    ------
-    ParserWarning, ParserError
-        Rows hold more cells than `width`: pandas would drop them.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the width would be lost
-        return pd.read_csv(
-            io.StringIO(text, newline=""),
-            sep=delimiter,
-            header=0,
-            names=[*range(width)],
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            engine="c",
-        )
-
-
-def _refuse_other_delimiter(frame: pd.DataFrame, delimiter: str, *, name: str) -> None:
-    """Refuse rows that stand in one cell because they are split by another delimiter than the header."""
-    alone = frame[(frame.iloc[:, 1:] == "").all(axis=1)].iloc[:, 0]
-    for other in DELIMITERS:
-        swallowed = alone[alone.str.count(re.escape(other)) == frame.shape[1] - 1]
-        if other != delimiter and len(swallowed):
-            msg = (
-                f"{name} cannot be read as a table: {len(swallowed)} rows are split by {other!r}, the header by "
-                f"{delimiter!r} (first data row {swallowed.index[0] + 1}). Export it again with one delimiter."
-            )
-            raise InputError(msg)
-
-
-def sniff_encoding(content: bytes) -> str:
-    """Tell how text is encoded: by its mark, by the zeros of UTF-16, as UTF-8, else cp1252.
-
-    Examples
-    --------
-    >>> sniff_encoding("café".encode()), sniff_encoding("café".encode("cp1252"))
-    ('utf-8', 'cp1252')
-    """
-    if content.startswith(b"\xef\xbb\xbf"):
-        return "utf-8-sig"
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    start = content[:1000]
-    if len(start) > 3 and start[1::2].count(0) > len(start) // 4:
-        return "utf-16-le"
-    if len(start) > 3 and start[0::2].count(0) > len(start) // 4:
-        return "utf-16-be"
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"
-
-
-def sniff_dialect(text: str, *, encoding: str) -> Dialect | None:
-    """Tell which delimiter splits the lines into the same number of columns, at least two.
-
-    Returns
-    -------
-    Dialect or None
-        None where no delimiter does.
-    """
-    sample = text[:SAMPLE_CHARACTERS]
-    if len(text) > SAMPLE_CHARACTERS:
-        sample = sample[: sample.rfind("\n") + 1] or sample
-    best = _best_delimiter(sample)
-    if best:
-        return Dialect(encoding=encoding, delimiter=best)
-    rows = _rows(sample, ",")
-    if rows and all(len(row) <= 1 for row in rows):
-        unwrapped = _best_delimiter("\n".join(row[0] for row in rows if row))
-        if unwrapped:
-            return Dialect(encoding=encoding, delimiter=unwrapped, is_row_quoted=True)
-    return None
-
-
-def _best_delimiter(sample: str) -> str:
-    scored = []
-    for delimiter in DELIMITERS:
-        rows = [row for row in _rows(sample, delimiter) if row]
-        if rows and len(rows[0]) > 1:
-            agreeing = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-            scored.append((agreeing, len(rows[0]), delimiter))
-    return max(scored)[2] if scored else ""
-
-
-def _rows(sample: str, delimiter: str) -> list[list[str]]:
-    try:
-        return [*csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)]
-    except csv.Error:
-        return []
 
 
 def _unzip(content: bytes, name: str) -> bytes:
