@@ -35,7 +35,7 @@ def test_rows_that_are_one_quoted_cell_come_in_chunks_too() -> None:
 @pytest.mark.parametrize("wide_row", [0, 5, 20])
 def test_a_row_that_holds_too_much_is_refused_wherever_it_is(wide_row: int) -> None:
     rows = [f"{row};more" if i == wide_row else row for i, row in enumerate(ROWS)]
-    with pytest.raises(InputError, match="do not agree|no name"):
+    with pytest.raises(InputError, match=r"do not agree|no name"):
         chunks("a;b;c\n" + "\n".join(rows), 4)
 
 
