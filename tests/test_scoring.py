@@ -31,11 +31,11 @@ from propensity.scoring import (
     ONE_LEAD_COLUMNS,
     ROW_REASONS,
     Scores,
-    check_degraded,
     predict,
     predict_one,
     score,
 )
+from propensity.tally import check_degraded
 
 KEPT = Promise(rate=0.6, certified=True, observed=0.7, low=0.61, n_leads=100, n_converted=70)
 BROKEN = Promise(rate=0.9, certified=False, observed=0.9, low=0.8, n_leads=50, n_converted=45)
@@ -180,7 +180,7 @@ def test_reasons_that_fail_their_test_are_not_written_and_scores_stay(monkeypatc
 
     monkeypatch.setattr(Blend, "explain", shifted)
     found = score(leads(), model=MODEL)
-    assert found.reasons_fault == "parts of 1 of 3 leads do not add up to the score"
+    assert found.tally.reasons_fault == "parts of 1 of 3 leads do not add up to the score"
     shown = [name for name in map(str, held.frame) if name.startswith("reason_") or name.endswith("_pp")]
     assert found.frame[shown].replace("", None).isna().all(axis=None)
     pd.testing.assert_frame_equal(found.frame.drop(columns=shown), held.frame.drop(columns=shown))
@@ -188,12 +188,12 @@ def test_reasons_that_fail_their_test_are_not_written_and_scores_stay(monkeypatc
 
 def test_a_large_batch_is_held_against_lightgbm_at_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     many = pd.concat([leads().assign(Lead=[f"{i}{lead}" for lead in "abc"]) for i in range(400)], ignore_index=True)
-    assert score(many, model=MODEL).reasons_fault == ""
+    assert score(many, model=MODEL).tally.reasons_fault == ""
     slow = Blend.lightgbm_contributions
     # Parts that add up, of another column each.
     monkeypatch.setattr(Blend, "lightgbm_contributions", lambda blend, rows: slow(blend, rows)[:, ::-1])
-    assert score(many, model=MODEL).reasons_fault.endswith("of 8 leads tried are not LightGBM's")
-    assert score(leads(), model=MODEL).reasons_fault == ""
+    assert score(many, model=MODEL).tally.reasons_fault.endswith("of 8 leads tried are not LightGBM's")
+    assert score(leads(), model=MODEL).tally.reasons_fault == ""
 
 
 def test_probabilities_bands_and_reasons_are_those_of_the_pen() -> None:
@@ -261,7 +261,7 @@ def test_leads_without_an_id_are_kept_unscored_and_degrade_nothing() -> None:
     filled = ["probability", "certified", "points", "fit_pp", "behaviour_pp"]
     assert lost[filled].isna().all(axis=None)
     assert (lost[[f"reason_{i}" for i in range(1, 5)]] == "").all(axis=None)
-    assert (scores.n_degraded, scores.notes["missing_ids"]) == (0, 2)
+    assert (scores.tally.n_degraded, scores.tally.notes["missing_ids"]) == (0, 2)
     assert scores.frame["band"].iloc[0] == "SQL"
 
 
@@ -276,7 +276,7 @@ def test_a_reason_from_outside_lets_the_rules_answer_for_every_row(reason: str) 
     assert frame["certified"].to_list() == [False] * 3
     assert frame[["fit_pp", "behaviour_pp"]].isna().all(axis=None)
     assert frame["reason_1"].to_list() == ["demo: +80 points of the rules", "bounced: -15 points of the rules", ""]
-    assert scores.n_degraded == 0
+    assert scores.tally.n_degraded == 0
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_model_without_skill_lets_the_rules_answer(model: PropensityModel, rea
     scores = score(leads(), model=model)
     assert set(scores.frame["fallback_reason"]) == {reason}
     assert scores.frame["band"].to_list() == ["SQL", "nurture", "nurture"]
-    assert scores.n_degraded == 0
+    assert scores.tally.n_degraded == 0
 
 
 AGED = replace(MODEL, facts={"data_end": "2026-01-01T00:00:00+00:00", "max_age_days": 180})
@@ -348,13 +348,13 @@ def test_rules_alone_carry_their_own_version() -> None:
 def test_a_file_without_an_expected_column_is_scored_by_rules_and_counted() -> None:
     scores = score(leads().drop(columns="Visits"), model=MODEL)
     assert set(scores.frame["fallback_reason"]) == {"SIGNATURE_MISMATCH"}
-    assert (scores.n_degraded, scores.absent) == (3, ("Visits",))
+    assert (scores.tally.n_degraded, scores.tally.absent) == (3, ("Visits",))
 
 
 def test_a_file_without_an_optional_column_is_scored_as_if_it_were_empty() -> None:
     scores = score(leads().drop(columns="Faxes"), model=MODEL)
     assert set(scores.frame["scored_by"]) == {"model"}
-    assert (scores.n_degraded, scores.absent) == (0, ("Faxes",))
+    assert (scores.tally.n_degraded, scores.tally.absent) == (0, ("Faxes",))
     assert written(scores) == written(score(leads(Faxes=[None, None, None]), model=MODEL))
 
 
@@ -372,7 +372,7 @@ def test_a_row_the_model_cannot_read_is_scored_by_rules(bad: dict[str, object]) 
     assert scores.frame["fallback_reason"].to_list() == ["", "INVALID_ROW", ""]
     assert scores.frame["scored_by"].to_list() == ["model", "rules", "model"]
     assert scores.frame["points"].to_list() == [80.0, -15.0, 0.0]
-    assert scores.n_degraded == 1
+    assert scores.tally.n_degraded == 1
 
 
 def test_without_rules_nobody_can_answer_and_the_row_says_so() -> None:
@@ -408,14 +408,14 @@ def test_thresholds_of_a_model_without_skill_are_not_used(verdict: Any) -> None:
 
 
 def test_levels_the_model_did_not_keep_are_counted() -> None:
-    assert score(leads(), model=MODEL).notes["levels_rare_or_unknown"] == 1  # arms
-    assert "levels_rare_or_unknown" not in score(leads(Industry=["metals"] * 3), model=MODEL).notes
+    assert score(leads(), model=MODEL).tally.notes["levels_rare_or_unknown"] == 1  # arms
+    assert "levels_rare_or_unknown" not in score(leads(Industry=["metals"] * 3), model=MODEL).tally.notes
 
 
 def test_identical_rows_are_scored_once_and_conflicting_ones_refused() -> None:
     twice = pd.concat([leads(), leads()])
     scores = score(twice, model=MODEL)
-    assert (len(scores.frame), scores.notes["identical_rows"]) == (3, 3)
+    assert (len(scores.frame), scores.tally.notes["identical_rows"]) == (3, 3)
     with pytest.raises(InputError, match="repeat an id with other values"):
         score(pd.concat([leads(), leads(Visits=[1, 1, 1])]), model=MODEL)
 
@@ -429,7 +429,7 @@ def test_a_file_without_rows_or_without_the_id_is_refused() -> None:
 
 def test_a_summary_counts_bands_who_scored_and_why() -> None:
     scores = score(leads(Visits=[4, -1, 3], Lead=["a", "b", None]), model=MODEL)
-    assert scores.summary() == {
+    assert scores.tally.summary() == {
         "rows": 3,
         "bands": {"SQL": 1, "nurture": 1, "unscored": 1},
         "scored_by": {"model": 1, "rules": 1},
@@ -448,18 +448,18 @@ def ten_leads(n_bad: int) -> pd.DataFrame:
 
 
 def test_a_fifth_of_the_rows_may_be_degraded_and_no_more() -> None:
-    check_degraded(score(ten_leads(2), model=MODEL))
+    check_degraded(score(ten_leads(2), model=MODEL).tally)
     with pytest.raises(
         DegradedError, match=r"30% of 10 rows .*INVALID_ROW: 3.*at most 20%.*--allow-degraded"
     ) as caught:
-        check_degraded(score(ten_leads(3), model=MODEL))
+        check_degraded(score(ten_leads(3), model=MODEL).tally)
     assert caught.value.exit_code == 4
     assert "lacks" not in str(caught.value)
 
 
 def test_a_refusal_names_the_columns_the_file_lacks() -> None:
     with pytest.raises(DegradedError, match=r"100% of 3 rows .*SIGNATURE_MISMATCH: 3.*lacks: Visits\."):
-        check_degraded(score(leads().drop(columns="Visits"), model=MODEL))
+        check_degraded(score(leads().drop(columns="Visits"), model=MODEL).tally)
 
 
 def test_rows_without_a_cutoff_are_nobodys_to_score() -> None:
@@ -469,7 +469,7 @@ def test_rows_without_a_cutoff_are_nobodys_to_score() -> None:
     assert scores.frame["scored_by"].to_list() == ["model", "", "rules"]
     assert scores.frame["fallback_reason"].to_list() == ["", "INVALID_ROW", "INVALID_ROW"]
     assert scores.frame["points"].isna().to_list() == [False, True, False]
-    assert (scores.n_degraded, scores.n_untimely) == (1, 1)
+    assert (scores.tally.n_degraded, scores.tally.n_untimely) == (1, 1)
     assert score(frame, model=dated, fallback_reason="STALE").frame["scored_by"].to_list() == ["rules", "", "rules"]
 
 
@@ -479,10 +479,10 @@ def test_leads_that_were_not_there_yet_are_no_part_of_the_share() -> None:
     blameless = np.array([*[""] * 5, *[CREATED_LATER] * 2, *[CONVERTED] * 3], dtype=object)
     leads = ten_leads(2).assign(cutoff=cutoff)
     with pytest.raises(DegradedError, match=r"40% of 5 rows .*\(INVALID_ROW: 2\)"):
-        check_degraded(score(leads, model=dated, aside=blameless))
+        check_degraded(score(leads, model=dated, aside=blameless).tally)
     with pytest.raises(DegradedError, match=r"70% of 10 rows .*\(INVALID_ROW: 7\)"):
-        check_degraded(score(leads, model=dated))
-    check_degraded(score(ten_leads(1).assign(cutoff=cutoff), model=dated, aside=blameless))
+        check_degraded(score(leads, model=dated).tally)
+    check_degraded(score(ten_leads(1).assign(cutoff=cutoff), model=dated, aside=blameless).tally)
 
 
 @pytest.mark.parametrize("fallback", ["", "STALE"])
@@ -493,7 +493,7 @@ def test_nobody_scores_a_lead_that_had_converted(fallback: str) -> None:
     assert (row["band"], row["scored_by"], row["fallback_reason"]) == ("unscored", "", "ALREADY_CONVERTED")
     assert row[["probability", "points", "certified", "fit_pp", "behaviour_pp"]].isna().all()
     assert [text for name, text in row.items() if str(name).startswith("reason_") and text] == []
-    assert (scores.n_degraded, scores.n_untimely, scores.summary()["aside"]) == (0, 0, {CONVERTED: 1})
+    assert (scores.tally.n_degraded, scores.tally.n_untimely, scores.tally.summary()["aside"]) == (0, 0, {CONVERTED: 1})
     others = [0, 2]
     expected = score(leads(), model=MODEL, fallback_reason=fallback).frame.iloc[others]
     pd.testing.assert_frame_equal(scores.frame.iloc[others], expected)
@@ -507,7 +507,7 @@ def test_rows_of_one_lead_that_are_set_aside_are_two_where_their_instants_differ
 
 
 def test_a_missing_model_is_no_reason_of_the_rows() -> None:
-    check_degraded(score(ten_leads(10), model=MODEL, fallback_reason="MODEL_MISSING"))
+    check_degraded(score(ten_leads(10), model=MODEL, fallback_reason="MODEL_MISSING").tally)
 
 
 WIDE = ("Industry", "Region", *(f"n{i}" for i in range(12)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import pandas as pd
 from propensity.bands import DECIMALS
 from propensity.calibration import Calibrator, sigmoid
 from propensity.encoding import OTHER
-from propensity.errors import DegradedError, InputError
+from propensity.errors import InputError
 from propensity.explanations import (
     Evidence,
     Explanation,
@@ -23,7 +23,7 @@ from propensity.explanations import (
     reason_texts,
 )
 from propensity.features.fit import derive, derived_names
-from propensity.features.plan import CONVERTED, CREATED_LATER
+from propensity.features.plan import CONVERTED
 from propensity.guards import LOW_COVERAGE, OUT_OF_DISTRIBUTION, UNKNOWN_LEVELS
 from propensity.hysteresis import Held, hold, shown
 from propensity.learners import REACH
@@ -39,16 +39,13 @@ from propensity.schema import (
     read_lead,
     resolve_columns,
 )
+from propensity.tally import BLAMELESS, Tally
 
 N_REASONS = 4
 MAX_REASONS = 20
-# More rows than this share degraded for reasons of the rows is a broken file, not a few odd leads.
-MAX_DEGRADED = 0.2
 # Batches from this size on have so many rows explained twice, the second time by LightGBM itself.
 SAMPLED_FROM = 1_000
 N_SAMPLED = 8
-# Rows set aside that speak of no fault of the file.
-BLAMELESS = (CREATED_LATER, CONVERTED)
 # Why a row was not scored by the champion: the closed list.
 FALLBACK_REASONS = (
     *("MODEL_MISSING", "REGISTRY_UNAVAILABLE", "TIMEOUT", "HASH_MISMATCH", "CANARY_FAILED", "NO_SKILL"),
@@ -88,57 +85,21 @@ class Scores:
     ----------
     frame : DataFrame
         One row a lead in input order; the id column, then the agreed columns.
-    n_degraded : int
-        Rows scored by rules for reasons of the rows.
-    n_untimely : int
-        Rows that nobody scores, because they have no cutoff: nothing was known of the lead then. Those set aside
-        through no fault of the file are not among them.
+    tally : Tally
+        What became of them.
     aside : array of str, shape (n_rows,)
         Why nobody scores a row, where that was said of it.
-    notes : dict of str to int
-        Counts: duplicates, missing ids, unseen levels and the like.
-    absent : tuple of str
-        Features the input does not have.
     position : array of int, shape (n_rows,)
         Which input row each row is.
     held : Held or None, shape (n_rows,)
         Which band each lead is held in from now on; None where nothing was known of before.
-    reasons_fault : str
-        Why no row has the model's reasons: their own test failed. Empty where it held.
     """
 
     frame: pd.DataFrame
-    n_degraded: int
-    n_untimely: int
+    tally: Tally
     aside: np.ndarray
-    notes: Mapping[str, int]
-    absent: tuple[str, ...]
     position: np.ndarray
     held: Held | None = None
-    reasons_fault: str = ""
-
-    def reasons(self, *, without: Sequence[str]) -> dict[str, int]:
-        """Count rows no model scored by fallback reason, without those set aside for such reasons."""
-        counted = ~np.isin(self.aside, [*without]) & (self.frame["scored_by"] != "model").to_numpy()
-        return _counts(self.frame["fallback_reason"][counted])
-
-    def summary(self) -> dict[str, Any]:
-        """Give counts for people and for ``--json``."""
-        return {
-            "rows": len(self.frame),
-            "bands": _counts(self.frame["band"]),
-            "scored_by": _counts(self.frame["scored_by"]),
-            "fallback_reasons": _counts(self.frame["fallback_reason"]),
-            "degraded": self.n_degraded,
-            "aside": _counts(pd.Series(self.aside)),
-            "notes": dict(self.notes),
-            "absent": list(self.absent),
-            "reasons_fault": self.reasons_fault,
-        }
-
-
-def _counts(words: pd.Series) -> dict[str, int]:
-    return {str(word): int(n) for word, n in words.value_counts().items() if word}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,14 +140,21 @@ class Answers:
     reasons: list[list[str]]
 
 
-def judge(leads: pd.DataFrame, model: PropensityModel, *, asked: pd.Series | None = None) -> Judged:
+def judge(
+    leads: pd.DataFrame,
+    model: PropensityModel,
+    *,
+    asked: pd.Series | None = None,
+    n_before: int = 0,
+    reasons_fault: str = "",
+) -> Judged:
     """Read leads and compute probabilities with their explanation; no rules.
 
     Parameters
     ----------
     leads : DataFrame
     model : PropensityModel
-    asked : Series or None
+    asked, n_before, reasons_fault
         As for `score`.
 
     Returns
@@ -195,13 +163,13 @@ def judge(leads: pd.DataFrame, model: PropensityModel, *, asked: pd.Series | Non
     """
     leads = _with_derived(leads, model)
     also = [*model.rules.columns_beside(model.schema, leads), *_value_column(model, leads)]
-    rows = partition(leads, model.schema, also=also, asked=asked)
+    rows = partition(leads, model.schema, also=also, asked=asked, n_before=n_before)
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
         nan = np.full(len(rows.ids), np.nan)
         return Judged(rows=rows, matrix=None, probability=nan, low=nan, high=nan, explanation=None)
     matrix = learned.encoder.encode(rows.read)
-    told = _told(learned, matrix, reference)
+    told = _told(learned, matrix, reference, fault=reasons_fault)
     return Judged(rows=rows, matrix=matrix, **vars(told))
 
 
@@ -216,11 +184,11 @@ class _Told:
     fault: str
 
 
-def _told(learned: Learned, matrix: np.ndarray, reference: Reference) -> _Told:
+def _told(learned: Learned, matrix: np.ndarray, reference: Reference, *, fault: str = "") -> _Told:
     margin, contributions, base = learned.blend.explain(matrix)
     probability = np.round(learned.calibrator.probability(margin), DECIMALS)
     low, high = stability_range(margin, learned.spread(matrix, margin), calibrator=learned.calibrator)
-    fault = fault_of_parts(margin, contributions, base) or _fault_of_sample(learned, matrix, contributions)
+    fault = fault or fault_of_parts(margin, contributions, base) or _fault_of_sample(learned, matrix, contributions)
     explanation = None
     if not fault:
         explanation = explain(
@@ -300,6 +268,9 @@ def score(
     aside: np.ndarray | None = None,
     asked: pd.Series | None = None,
     held: Held | None = None,
+    n_before: int = 0,
+    newest: str = "",
+    reasons_fault: str = "",
 ) -> Scores:
     """Score leads.
 
@@ -322,6 +293,12 @@ def score(
         The instant each row is wanted at: rows of one lead that are set aside are two where these differ.
     held : Held or None, shape (n_leads,)
         Which band each lead was held in before; None: none is held, and ``band`` is ``band_raw``.
+    n_before : int
+        Rows before these in the file that these are a part of: rows without ids are called by their number in it.
+    newest : str
+        Where these are a part: the newest instant that any row of the file is as of, if rows have their own.
+    reasons_fault : str
+        Not empty: what was found wrong with the reasons of another part, so that these are given none either.
 
     Returns
     -------
@@ -336,15 +313,15 @@ def score(
     """
     _check(model, n_reasons, {fallback_reason, standin_reason})
     leads = _with_derived(leads, model)
-    judged = judge(leads, model, asked=asked)
+    judged = judge(leads, model, asked=asked, n_before=n_before, reasons_fault=reasons_fault)
     rows = judged.rows
     why_aside = np.full(len(rows.position), "", dtype=object) if aside is None else aside[rows.position]
     cutoff = cutoffs_of(leads, model, rows)
     own_as_of = None
     if cutoff is not None:
         own_as_of = cutoff.map(lambda at: at.isoformat(), na_action="ignore").astype(object)
-        if cutoff.notna().any():
-            as_of = str(cutoff.max().isoformat())
+        if newest or cutoff.notna().any():
+            as_of = newest or str(cutoff.max().isoformat())
     stale = "STALE" if _is_stale(model, as_of) else ""
     whole = fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale
     reason = _fallback_reasons(judged, model, whole=whole)
@@ -387,21 +364,20 @@ def score(
         frame[f"reason_{i + 1}"] = [text[i] if len(text) > i else "" for text in texts]
     frame["model_version"] = model.version
     degraded = np.isin(reason, ROW_REASONS)
-    return Scores(
-        frame=frame,
+    tally = Tally.of(
+        frame,
+        why_aside,
         n_degraded=int(degraded[~is_nobodys].sum()),
         n_untimely=int((untimely & ~np.isin(why_aside, BLAMELESS)).sum()),
-        aside=why_aside,
         notes={
             **_without_converted(rows.notes, aside),
             **_other_levels(judged, model),
             **_priors(model, n_told=int((by_rules & is_scored).sum())),
         },
         absent=rows.absent,
-        held=state,
-        position=rows.position,
         reasons_fault=judged.fault,
     )
+    return Scores(frame=frame, tally=tally, aside=why_aside, held=state, position=rows.position)
 
 
 def _check(model: PropensityModel, n_reasons: int, why: set[str]) -> None:
@@ -722,36 +698,6 @@ def active_share(model: PropensityModel) -> float:
         if not entered & {*(types or ())} and not (types is None and entered)
     }
     return max((column.filled for column in model.schema.columns if column.name in told), default=0.0)
-
-
-def check_degraded(scores: Scores) -> None:
-    """Refuse a batch too many of whose rows the model could not read.
-
-    Rows of leads that were created later than they are scored as of, or had converted by then, are right as they are,
-    and not counted.
-
-    Parameters
-    ----------
-    scores : Scores
-
-    Raises
-    ------
-    DegradedError
-        More than 20 % of the other rows were not scored by the model for reasons of the rows.
-    """
-    n_rows = int((~np.isin(scores.aside, BLAMELESS)).sum())
-    share = (scores.n_degraded + scores.n_untimely) / max(n_rows, 1)
-    if share > MAX_DEGRADED:
-        absent = (
-            f" Columns the file lacks: {', '.join(name[:40] for name in scores.absent[:8])}." if scores.absent else ""
-        )
-        counted = ", ".join(f"{name}: {n}" for name, n in scores.reasons(without=BLAMELESS).items())
-        msg = (
-            f"{share:.0%} of {n_rows} rows cannot be scored by the model ({counted}); "
-            f"at most {MAX_DEGRADED:.0%} are allowed.{absent} "
-            "Mend the file, or write them scored by the rules with --allow-degraded."
-        )
-        raise DegradedError(msg)
 
 
 def _other_levels(judged: Judged, model: PropensityModel) -> dict[str, int]:

@@ -139,6 +139,6 @@ def test_no_lead_with_an_id_is_lost_or_doubled_or_the_file_is_refused(
         scores = score(frame, model=named)
     except PropensityError:
         return
-    assert len(scores.frame) + scores.notes.get("identical_rows", 0) == len(frame)
+    assert len(scores.frame) + scores.tally.notes.get("identical_rows", 0) == len(frame)
     kept = [value for value in scores.frame["Lead"] if not pd.isna(value)]
     assert all(any(value is given or value == given for given in ids) for value in kept)

@@ -59,9 +59,9 @@ def add_score(commands: Any) -> None:
 
 def run_score(options: argparse.Namespace) -> None:
     """Score a file and write the scores."""
-    from propensity.scoring import BLAMELESS, check_degraded
     from propensity.storage.scores import check_output, write_scores
     from propensity.storage.writing import holding
+    from propensity.tally import BLAMELESS, check_degraded
 
     output = Path(options.output)
     check_output(output)
@@ -83,10 +83,10 @@ def run_score(options: argparse.Namespace) -> None:
                 held=bands.held,
             )
             if not options.allow_degraded:
-                check_degraded(scores)
+                check_degraded(scores.tally)
             write_scores(scores.frame, output)
             bands.keep(scores)
-    summary = scores.summary()
+    summary = scores.tally.summary()
     summary["notes"] = {**rows.notes, **summary["notes"]}
     warnings = [*rows.warnings, *_seen_before(options.as_of, model), *bands.said]
     warnings += [found.why] if found.standin_reason else []
@@ -100,13 +100,13 @@ def run_score(options: argparse.Namespace) -> None:
         print(json.dumps({**summary, **told}))
     else:
         _print_scores(scores, summary, output, why, warnings=warnings, as_of=as_of)
-    if scores.reasons_fault:
+    if scores.tally.reasons_fault:
         msg = (
-            f"the scores are written, but without reasons: {scores.reasons_fault}. Scores and bands are not touched by "
-            "this. Please report it with the versions of lightgbm and numba; without numba, LightGBM explains."
+            f"the scores are written, but without reasons: {scores.tally.reasons_fault}. Scores and bands are not touched "
+            "by this. Please report it with the versions of lightgbm and numba; without numba, LightGBM explains."
         )
         raise PromiseError(msg)
-    if options.strict and {*scores.reasons(without=BLAMELESS)} and not summary["scored_by"].get("model"):
+    if options.strict and {*scores.tally.reasons(without=BLAMELESS)} and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
         raise PromiseError(msg)
@@ -117,6 +117,7 @@ def _scored(rows: ScoringRows, *, model: PropensityModel, held: Held | None, **a
     import pandas as pd
 
     from propensity.scoring import score
+    from propensity.tally import Tally
 
     if len(rows.frame) or not rows.notes.get("suppressed"):
         return score(rows.frame, model=model, aside=rows.aside, asked=rows.asked, held=held, **asked)
@@ -124,9 +125,7 @@ def _scored(rows: ScoringRows, *, model: PropensityModel, held: Held | None, **a
     none = nobody.position[:0]
     frame, aside = nobody.frame.iloc[:0], nobody.aside[:0]
     held = None if held is None else held.take(none)
-    return replace(
-        nobody, frame=frame, aside=aside, position=none, n_degraded=0, n_untimely=0, notes={}, absent=(), held=held
-    )
+    return replace(nobody, frame=frame, aside=aside, position=none, tally=Tally(), held=held)
 
 
 def _print_scores(
@@ -144,7 +143,7 @@ def _print_scores(
         print(f"  {n_unscored:,} could not be scored.")
     if why:
         print(f"  By the rules, not by a model. {why}")
-    for reason, n in scores.reasons(without=[*ASIDE]).items():
+    for reason, n in scores.tally.reasons(without=[*ASIDE]).items():
         print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
     if summary["absent"]:
         print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")

@@ -41,6 +41,7 @@ SCORE_PATH = (
     "encoding.py",
     "guards.py",
     "hysteresis.py",
+    "tally.py",
     "calibration.py",
     "bands",
     "explanations",

@@ -143,7 +143,12 @@ def read_lead(lead: Mapping[str, Any], schema: Schema) -> LeadCells:
 
 
 def partition(
-    leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = (), asked: pd.Series | None = None
+    leads: pd.DataFrame,
+    schema: Schema,
+    *,
+    also: Sequence[str] = (),
+    asked: pd.Series | None = None,
+    n_before: int = 0,
 ) -> LeadRows:
     """Read leads through a schema; give every row back, the bad ones with their reason.
 
@@ -158,6 +163,8 @@ def partition(
         Further columns (the target, say) in which rows of one id must agree to be identical.
     asked : Series or None, shape (n_rows,)
         The instant each row is wanted at: what tells rows of one id apart that have no cutoff.
+    n_before : int
+        Rows before these in the file that these are a part of.
 
     Returns
     -------
@@ -185,7 +192,7 @@ def partition(
     keep = np.ones(len(leads), dtype=bool)
     hashes = row_hashes(pd.concat([values, _also(leads, also)], axis=1))
     if schema.id is None:
-        ids = pd.Series(np.arange(1, len(leads) + 1), name="row")
+        ids = pd.Series(np.arange(1, len(leads) + 1) + n_before, name="row")
         notes["duplicate_rows"] = int(pd.Series(hashes).duplicated().sum())
     else:
         ids = leads[find_column(leads, schema.id, key="columns.id")].reset_index(drop=True)
