@@ -39,6 +39,12 @@ class OutputError(PropensityError):
     exit_code = 5
 
 
+class WorkerError(PropensityError):
+    """A process that did a part of the work ended before its time, mostly for want of memory."""
+
+    exit_code = 5
+
+
 class RegistryError(PropensityError):
     """The model registry does not answer or does not hold what was asked for.
 

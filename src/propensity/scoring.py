@@ -36,6 +36,7 @@ from propensity.schema import (
     Schema,
     normalise_name,
     partition,
+    read_hashes,
     read_lead,
     resolve_columns,
 )
@@ -162,8 +163,7 @@ def judge(
     Judged
     """
     leads = _with_derived(leads, model)
-    also = [*model.rules.columns_beside(model.schema, leads), *_value_column(model, leads)]
-    rows = partition(leads, model.schema, also=also, asked=asked, n_before=n_before)
+    rows = partition(leads, model.schema, also=_beside(leads, model), asked=asked, n_before=n_before)
     learned, reference = model.learned, model.reference
     if learned is None or reference is None:
         nan = np.full(len(rows.ids), np.nan)
@@ -171,6 +171,22 @@ def judge(
     matrix = learned.encoder.encode(rows.read)
     told = _told(learned, matrix, reference, fault=reasons_fault)
     return Judged(rows=rows, matrix=matrix, **vars(told))
+
+
+def _beside(leads: pd.DataFrame, model: PropensityModel) -> list[str]:
+    """Name the columns that scores are read from, beside those that the model learned from."""
+    return [*model.rules.columns_beside(model.schema, leads), *_value_column(model, leads)]
+
+
+def told_by(leads: pd.DataFrame, model: PropensityModel) -> np.ndarray:
+    """Give one hash a row of all that its score is read from, equal for rows that say the same.
+
+    Returns
+    -------
+    array of uint64, shape (n_rows,)
+    """
+    leads = _with_derived(leads, model)
+    return read_hashes(leads, model.schema, also=_beside(leads, model))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +327,8 @@ def score(
     ValueError
         A reason that is not in ``FALLBACK_REASONS``.
     """
-    _check(model, n_reasons, {fallback_reason, standin_reason})
+    check_asked(model, n_reasons)
+    _check_words({fallback_reason, standin_reason})
     leads = _with_derived(leads, model)
     judged = judge(leads, model, asked=asked, n_before=n_before, reasons_fault=reasons_fault)
     rows = judged.rows
@@ -380,8 +397,14 @@ def score(
     return Scores(frame=frame, tally=tally, aside=why_aside, held=state, position=rows.position)
 
 
-def _check(model: PropensityModel, n_reasons: int, why: set[str]) -> None:
-    """Refuse what nobody can be answered."""
+def check_asked(model: PropensityModel, n_reasons: int) -> None:
+    """Refuse what nobody can be answered.
+
+    Raises
+    ------
+    InputError
+        `n_reasons` is out of range, or the id column is called as a score column is.
+    """
     if not 0 <= n_reasons <= MAX_REASONS:
         msg = f"reasons must be within 0 and {MAX_REASONS}, got {n_reasons}."
         raise InputError(msg)
@@ -390,6 +413,9 @@ def _check(model: PropensityModel, n_reasons: int, why: set[str]) -> None:
             f"The id column is called {model.schema.id!r}, as a score column is. Rename it in the file and the config."
         )
         raise InputError(msg)
+
+
+def _check_words(why: set[str]) -> None:
     unheard = why - {"", *FALLBACK_REASONS}
     if unheard:
         msg = f"A fallback reason is one of {', '.join(FALLBACK_REASONS)}; got {', '.join(sorted(unheard))}."
@@ -630,7 +656,7 @@ def _quick_answer(
         return None
     if any(rule.override for rule in model.rules.rules):
         return None
-    _check(model, n_reasons, set())
+    check_asked(model, n_reasons)
     cells = read_lead(lead, model.schema)
     cutoff = None if model.schema.cutoff is None else lead.get(model.schema.cutoff)
     at = None if cutoff is None else pd.to_datetime(pd.Series([cutoff]), utc=True)

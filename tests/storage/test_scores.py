@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity.errors import InputError, OutputError
-from propensity.storage.scores import check_output, neutralise, write_scores
+from propensity.storage.scores import ScoreFormat, arrow_type, check_output, neutralise
 
 
 def scores(**columns: Any) -> pd.DataFrame:
@@ -27,6 +28,20 @@ def scores(**columns: Any) -> pd.DataFrame:
             **columns,
         }
     )
+
+
+def write_scores(frame: pd.DataFrame, path: Path, *, sizes: tuple[int, ...] = (2,)) -> None:
+    """Write score rows in parts of such sizes."""
+    told = ScoreFormat(suffix=path.suffix.lower())
+    folder = path.parent / f"parts of {path.name}"
+    folder.mkdir()
+    try:
+        for i, size in enumerate(sizes):
+            start = sum(sizes[:i])
+            (folder / str(i)).write_bytes(told.part(frame.iloc[start : start + size]))
+        told.join([[folder / str(i)] for i in range(len(sizes))], frame.iloc[:0], path)
+    finally:
+        shutil.rmtree(folder)
 
 
 def cells(path: Path) -> list[list[str]]:
@@ -130,9 +145,11 @@ def test_a_write_that_fails_leaves_the_older_scores_alone(tmp_path: Path, name: 
         def __str__(self) -> str:
             raise ValueError
 
-    # The CSV writer fails in the middle of the file, after the first lead; Parquet before it.
     with pytest.raises((ValueError, TypeError)):
         write_scores(scores(**{"Lead ID": np.array(["007", Unwritable()], dtype=object)}), path)
+    assert path.read_text() == "older scores"
+    with pytest.raises(OutputError, match="What stood there before is intact"):
+        ScoreFormat(suffix=path.suffix).join([[tmp_path / "a part that is gone"]], scores().iloc[:0], path)
     assert path.read_text() == "older scores"
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
@@ -142,3 +159,26 @@ def test_the_same_scores_are_the_same_bytes(tmp_path: Path) -> None:
         for name in ("a", "b"):
             write_scores(scores(), tmp_path / f"{name}.{suffix}")
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.parquet"])
+def test_parts_are_joined_in_order_and_one_of_them_may_be_empty(tmp_path: Path, name: str) -> None:
+    write_scores(scores(), tmp_path / f"whole {name}")
+    write_scores(scores(), tmp_path / f"parts {name}", sizes=(1, 0, 1))
+    read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+    pd.testing.assert_frame_equal(read(tmp_path / f"whole {name}"), read(tmp_path / f"parts {name}"))
+
+
+def test_a_column_has_one_type_in_every_part(tmp_path: Path) -> None:
+    frame = scores(as_of=[None, "2026-01-01"], probability=[np.nan, np.nan])
+    write_scores(frame, tmp_path / "scores.parquet", sizes=(1, 1))
+    assert pq.read_schema(tmp_path / "scores.parquet").field("as_of").type == pa.string()
+    assert pq.read_table(tmp_path / "scores.parquet")["as_of"].to_pylist() == [None, "2026-01-01"]
+
+
+def test_ids_keep_the_type_they_came_in() -> None:
+    assert arrow_type(pd.Series([1, None], dtype="Int64")) == pa.int64()
+    assert arrow_type(pd.Series(["007", None], dtype=object)) == pa.string()
+    assert arrow_type(pd.Series([None], dtype=object)) is None
+    part = ScoreFormat(suffix=".parquet", id_type=pa.int64()).part(scores(**{"Lead ID": [1, None]}))
+    assert pq.read_table(pa.BufferReader(part))["Lead ID"].to_pylist() == [1, None]

@@ -1,6 +1,7 @@
 """The only place for time: stamps to aware UTC instants, records to what was known when."""
 
 from propensity.asof.joins import LeadKey, check_joined, no_common_id, way_of_writing
+from propensity.asof.newest import Newest
 from propensity.asof.records import (
     DAY,
     NEVER,
@@ -29,6 +30,7 @@ __all__ = [
     "Events",
     "History",
     "LeadKey",
+    "Newest",
     "Stamps",
     "as_known",
     "check_joined",

@@ -206,6 +206,20 @@ def _is_month_first(texts: Sequence[str], parts: Sequence[Mapping[str, str | Non
     return month_first
 
 
+def tells_day_from_month(cell: object) -> bool:
+    """Say whether a cell alone tells in which order a column writes day and month.
+
+    Examples
+    --------
+    >>> tells_day_from_month("31/01/2026"), tells_day_from_month("05/01/2026"), tells_day_from_month("2026-01-31")
+    (True, False, False)
+    """
+    found = _take_apart(" ".join(str(cell).split()).lower())
+    return (
+        found is not None and "first" in found and (int(str(found["first"])) > 12) != (int(str(found["second"])) > 12)
+    )
+
+
 def _parse_digits(texts: Sequence[str], *, timezone: str, what: str, late: pd.Timedelta) -> np.ndarray:
     numbers = np.array([float(text) for text in texts])
     if _are_days(texts):

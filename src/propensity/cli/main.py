@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from propensity import __version__
 from propensity.cli.audit import add_audit
@@ -19,6 +23,7 @@ from propensity.cli.score import add_score
 from propensity.cli.train import add_train
 from propensity.errors import PropensityError
 
+NOTHING = "nothing was written."
 DESCRIPTION = """\
 Learn from past leads which new ones will buy.
 
@@ -65,20 +70,43 @@ def run(arguments: Sequence[str]) -> int:
     -------
     int
         0 done, 2 bad input, 3 a promise failed under --strict, 4 too many rows degraded, 5 cannot write,
-        6 registry unavailable, 7 another run holds the output. A bug is let through as a traceback, exit code 1.
+        6 registry unavailable, 7 another run holds the output, 130 stopped by Ctrl-C, 143 by SIGTERM. A bug is let
+        through as a traceback, exit code 1.
     """
     try:
         options = build_parser().parse_args(arguments)
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        options.action(options)
+        with _ending_cleanly():
+            options.action(options)
     except PropensityError as error:
         print(f"propensity {options.command}: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         return 0
-    except KeyboardInterrupt:
-        print(f"propensity {options.command}: stopped; nothing was written.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"propensity {options.command}: stopped; {stop.args[0] if stop.args else NOTHING}", file=sys.stderr)
+        return 143 if isinstance(stop, _Terminated) else 130
     return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """Somebody asked the process to end, as a scheduler does."""
+
+
+@contextlib.contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C: what is half-done is tidied away."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # only there do signals arrive
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

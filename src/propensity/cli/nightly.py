@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,42 +15,58 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from propensity.features import ScoringRows
     from propensity.hysteresis import Held
     from propensity.model import PropensityModel
-    from propensity.scoring import Scores
     from propensity.storage.states import State
 
 
-def without_suppressed(
-    rows: ScoringRows, path: str | None, model: PropensityModel
-) -> tuple[ScoringRows, frozenset[str]]:
-    """Leave the people out who objected; give the rest, and all ids of the file."""
+@dataclass(kw_only=True)
+class Suppressed:
+    """People who objected, and which of them were met among the leads.
+
+    Parameters
+    ----------
+    listed : frozenset of str
+        Their ids, as join keys.
+    met : set of str
+    """
+
+    listed: frozenset[str] = frozenset()
+    met: set[str] = field(default_factory=set)
+    source: str = ""
+    column: str = ""
+
+    def are(self, ids: pd.Series, model: PropensityModel) -> np.ndarray:
+        """Say which rows are of people who objected."""
+        keys = _keys(ids, model)
+        found = keys.isin(self.listed).to_numpy()
+        self.met |= {*keys[found]}
+        return found
+
+    def said(self) -> tuple[dict[str, int], list[str]]:
+        """Give counts and warnings, once all leads were seen."""
+        if self.listed and not self.met:
+            return {}, [
+                f"none of the {len(self.listed):,} ids in {self.source} (--suppress) is among these leads: are they "
+                f"ids as in the column {self.column[:40]!r}?"
+            ]
+        return {"listed_not_here": len(self.listed) - len(self.met)}, []
+
+
+def read_suppressed(path: str | None, columns: Sequence[str], model: PropensityModel) -> Suppressed:
+    """Read who objected; nobody where no list is named.
+
+    Parameters
+    ----------
+    path : str or None
+    columns : sequence of str
+        Of the leads.
+    model : PropensityModel
+    """
     if path is None:
-        return rows, frozenset()
-    name = _id_column(rows.frame, model, option="--suppress")
-    listed = _listed(Path(path), name, model)
-    keys = _keys(rows.frame[name], model)
-    stays = ~keys.isin(listed).to_numpy()
-    notes = {**rows.notes, "suppressed": int((~stays).sum())}
-    n_found = int(keys[~stays].nunique())
-    warnings = rows.warnings
-    if not n_found:
-        said = (
-            f"none of the {len(listed):,} ids in {Path(path).name} (--suppress) is among these leads: are they ids as "
-            f"in the column {name[:40]!r}?"
-        )
-        warnings = (*warnings, said)
-    elif n_found < len(listed):
-        notes["listed_not_here"] = len(listed) - n_found
-    return replace(
-        rows,
-        warnings=warnings,
-        frame=rows.frame[stays].reset_index(drop=True),
-        aside=None if rows.aside is None else rows.aside[stays],
-        asked=None if rows.asked is None else rows.asked[stays].reset_index(drop=True),
-        notes=notes,
-    ), listed
+        return Suppressed()
+    name = id_column(columns, model, option="--suppress")
+    return Suppressed(listed=_listed(Path(path), name, model), source=Path(path).name, column=name)
 
 
 def _listed(path: Path, name: str, model: PropensityModel) -> frozenset[str]:
@@ -81,8 +97,10 @@ def _listed(path: Path, name: str, model: PropensityModel) -> frozenset[str]:
     return listed
 
 
-def _id_column(frame: pd.DataFrame, model: PropensityModel, *, option: str) -> str:
-    """Give the frame's own name of the id column, which people are known by."""
+def id_column(columns: Sequence[str], model: PropensityModel, *, option: str) -> str:
+    """Give the leads' own name of the id column, which people are known by."""
+    import pandas as pd
+
     from propensity.schema import find_column
 
     if model.schema.id is None:
@@ -90,7 +108,7 @@ def _id_column(frame: pd.DataFrame, model: PropensityModel, *, option: str) -> s
             f"{option} knows leads by their ids, and these have none. Name the id column (columns.id) and train again."
         )
         raise InputError(msg)
-    return str(find_column(frame, model.schema.id, key="columns.id"))
+    return str(find_column(pd.DataFrame(columns=[*columns]), model.schema.id, key="columns.id"))
 
 
 def _keys(ids: pd.Series, model: PropensityModel) -> pd.Series:
@@ -101,65 +119,99 @@ def _keys(ids: pd.Series, model: PropensityModel) -> pd.Series:
 
 @dataclass(kw_only=True)
 class KeptBands:
-    """The bands that leads are held in, from one run to the next.
+    """The bands that leads are held in, from one run to the next; without a path, none is.
 
     Parameters
     ----------
-    held : Held or None, shape (n_leads,)
-        What was known before; None where no state is kept.
+    path : Path or None
+        The state of ``--state``.
     said : list of str
         What a person should know of it.
     """
 
-    held: Held | None = None
-    said: list[str] = field(default_factory=list)
     path: Path | None = None
+    said: list[str] = field(default_factory=list)
+    model: PropensityModel | None = None
+    column: str = ""
     key: bytes = b""
     state: State | None = None
-    codes: np.ndarray | None = None
     as_of: str = ""
     suppressed: frozenset[str] = frozenset()
+    is_of_later: bool = False
 
-    def keep(self, scores: Scores) -> None:
-        """Write the state after these scores; nothing where a later run was there already."""
+    def held(self, frame: pd.DataFrame) -> tuple[np.ndarray, Held] | None:
+        """Give the codes of leads and what was known of them; None where no band is held."""
+        import numpy as np
+
+        from propensity.storage.states import code_of
+
+        if self.state is None or self.model is None or self.is_of_later:
+            return None
+        codes = np.array([code_of(one, key=self.key) for one in _keys(frame[self.column], self.model)], dtype=object)
+        return codes, self.state.held([*codes], as_of=self.as_of)
+
+    def keep(self, parts: Sequence[Path]) -> None:
+        """Write the state after a run, of which `part_of_state` kept the parts; a later run's stays."""
         from propensity.storage.states import code_of, write_state
 
         if self.path is None or self.state is None:
             return
         gone = [code_of(key, key=self.key) for key in self.suppressed]
-        if self.codes is None or scores.held is None:  # of a later run, which stays; who objected does not
+        if self.is_of_later:  # it stays; who objected does not
             after = self.state.forgetting(gone)
             if after != self.state:
                 write_state(self.path, after, key=self.key)
             return
-        after = self.state.after([*self.codes[scores.position]], scores.held, as_of=self.as_of, without=gone)
-        write_state(self.path, after, key=self.key)
+        codes, held = _state_of(parts)
+        write_state(self.path, self.state.after(codes, held, as_of=self.as_of, without=gone), key=self.key)
+
+
+def part_of_state(codes: np.ndarray, held: Held) -> bytes:
+    """Write what is known of some leads after a run: who they are only their codes say."""
+    rows = zip(codes, held.band, held.below, strict=True)
+    return "".join(f"{code},{band},{below}\n" for code, band, below in rows).encode()
+
+
+def _state_of(parts: Sequence[Path]) -> tuple[list[str], Held]:
+    import numpy as np
+
+    from propensity.hysteresis import Held
+
+    rows = [line.split(",") for part in parts for line in part.read_text(encoding="utf-8").splitlines()]
+    band = np.array([row[1] for row in rows], dtype=object)
+    return [row[0] for row in rows], Held(band=band, below=np.array([int(row[2]) for row in rows], dtype=int))
 
 
 @contextlib.contextmanager
 def kept_bands(
     options: argparse.Namespace,
-    rows: ScoringRows,
-    as_of: str,
+    columns: Sequence[str],
     model: PropensityModel,
     *,
+    instants: Sequence[str],
+    as_of: str,
     suppressed: frozenset[str],
 ) -> Iterator[KeptBands]:
-    """Hold the state of ``--state`` while leads are scored; without one, nothing is held."""
-    import numpy as np
+    """Hold the state of ``--state`` while leads are scored; without one, nothing is held.
 
-    from propensity.storage.states import code_of, read_state, state_key
+    `instants` are those that rows say themselves they are as of, two at most where they are many; `as_of` is that of
+    rows which do not.
+    """
+    from propensity.storage.states import read_state, state_key
     from propensity.storage.writing import check_writable, holding
 
     if options.state is None:
         yield KeptBands()
         return
     path = Path(options.state)
-    name = _id_column(rows.frame, model, option="--state")
+    name = id_column(columns, model, option="--state")
     if options.cutoffs:
         msg = "--state is of one run as of one instant, and --cutoffs scores leads at many. Leave one of them out."
         raise InputError(msg)
-    at = _one_instant(rows, model) or as_of
+    if len(instants) > 1:
+        msg = "--state is of one run as of one instant, and these rows have several cutoffs. Leave --state out."
+        raise InputError(msg)
+    at = instants[0] if instants else as_of
     if not at:
         msg = "--state needs to know as of when this run is, and the files hold no date. Name it: --as-of YYYY-MM-DD."
         raise InputError(msg)
@@ -167,26 +219,16 @@ def kept_bands(
     with holding(path):
         key = state_key(path)
         state = read_state(path, key=key)
-        keys = _keys(rows.frame[name], model)
-        codes = np.array([code_of(one, key=key) for one in keys], dtype=object)
-        if state.base(at) is None:
-            said = f"{path.name} (--state) is of {state.as_of}, later than this run: no band is held, it stays as it is"
-            yield KeptBands(held=None, said=[said], path=path, key=key, state=state, suppressed=suppressed)
-            return
-        held: Held = state.held([*codes], as_of=at)
-        yield KeptBands(held=held, path=path, key=key, state=state, codes=codes, as_of=at, suppressed=suppressed)
-
-
-def _one_instant(rows: ScoringRows, model: PropensityModel) -> str:
-    """Give the instant that all feature rows are as of; empty where rows have none of their own."""
-    import pandas as pd
-
-    from propensity.schema import normalise_name
-
-    named = normalise_name(model.schema.cutoff) if model.schema.cutoff else None
-    found = [column for column in rows.frame.columns if normalise_name(column) == named]
-    stamps = [*pd.to_datetime(rows.frame[found[0]], utc=True).dropna().unique()] if found else []
-    if len(stamps) > 1:
-        msg = "--state is of one run as of one instant, and these rows have several cutoffs. Leave --state out."
-        raise InputError(msg)
-    return stamps[0].isoformat() if stamps else ""
+        is_of_later = state.base(at) is None
+        said = f"{path.name} (--state) is of {state.as_of}, later than this run: no band is held, it stays as it is"
+        yield KeptBands(
+            path=path,
+            said=[said] if is_of_later else [],
+            model=model,
+            column=name,
+            key=key,
+            state=state,
+            as_of=at,
+            suppressed=suppressed,
+            is_of_later=is_of_later,
+        )

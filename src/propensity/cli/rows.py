@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from propensity.config import Config
     from propensity.features import ScoringRows
     from propensity.model import PropensityModel
+    from propensity.storage.chunks import LeadFile
 
 # Counts that are nobody's fault, in words.
 NOTES = {
@@ -35,12 +36,50 @@ ASIDE = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Rows to be scored, read as often as wanted, some at a time.
+
+    Parameters
+    ----------
+    columns : tuple of str
+    chunks : callable
+        Given how many rows to read at a time, and which columns may do (None: all), gives them in order, as
+        `ScoringRows`.
+    as_of : str
+        The instant of rows that do not say their own; empty where it must be found.
+    dated : str
+        The column whose newest stamp is that instant; empty where there is none.
+    timezone : str
+        Zone of its stamps that name none.
+    notes : mapping of str to int
+    warnings : tuple of str
+    """
+
+    columns: tuple[str, ...]
+    chunks: Callable[[int, Collection[str] | None], Iterator[ScoringRows]]
+    as_of: str
+    dated: str = ""
+    timezone: str = "UTC"
+    notes: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def named_inputs(options: argparse.Namespace, config: Config | None) -> list[Path]:
+    """Name every file that scores are read from but the model, there or not."""
+    data = config.data if config else None
+    own = [data.events, data.outcomes, data.field_history] if data else []
+    leads = data.leads.path if data and data.leads and options.leads is None else options.leads
+    beside = [options.events, options.cutoffs, getattr(options, "suppress", None), options.config]
+    return [Path(path) for path in (leads, *beside, *(source.path for source in own if source)) if path]
+
+
 def check_inputs_kept(output: Path, options: argparse.Namespace, config: Config | None) -> None:
     """Refuse an output that is one of the inputs."""
     data = config.data if config else None
-    own = [data.leads, data.events, data.outcomes, data.cutoffs, data.field_history] if data else []
+    own = [data.leads, data.cutoffs] if data else []
     beside = [getattr(options, name, None) for name in ("suppress", "state")]
-    named = [options.leads, options.events, options.cutoffs, *beside, *(source.path for source in own if source)]
+    named = [*named_inputs(options, config), options.leads, *beside, *(source.path for source in own if source)]
     if any(path and Path(path).resolve() == output.resolve() for path in beside):
         msg = f"{output.name} is named twice: as the output (-o), and by --suppress or --state. Name another output."
         raise InputError(msg)
@@ -48,6 +87,51 @@ def check_inputs_kept(output: Path, options: argparse.Namespace, config: Config 
         if source and output.exists() and Path(source).exists() and output.samefile(source):
             msg = f"{output.name} is one of the files that are read and would be lost. Name another output with -o."
             raise InputError(msg)
+
+
+def source_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> Source:
+    """Give what is to be scored: a file of rows as the model takes them is never held whole.
+
+    Rows that must first be made of several tables are.
+    """
+    from propensity.features import ScoringRows
+
+    file = _file_to_score(options, config, model)
+    if file is None:
+        rows, as_of = rows_to_score(options, config, model)
+
+        def held(n_rows: int, columns: Collection[str] | None) -> Iterator[ScoringRows]:  # noqa: ARG001 - all are there
+            for start in range(0, max(len(rows.frame), 1), n_rows):
+                yield rows.some(slice(start, start + n_rows))
+
+        columns = tuple(str(name) for name in rows.frame.columns)
+        return Source(columns=columns, chunks=held, as_of=as_of, notes=rows.notes, warnings=rows.warnings)
+
+    def read(n_rows: int, columns: Collection[str] | None) -> Iterator[ScoringRows]:
+        for frame in file.chunks(n_rows, columns=columns):
+            yield ScoringRows(frame=frame)
+
+    dated, timezone = _date_column(model, config)
+    return Source(
+        columns=file.columns, chunks=read, as_of=read_as_of(options.as_of), dated=dated or "", timezone=timezone
+    )
+
+
+def _file_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> LeadFile | None:
+    """Give the lead file where its rows are scored as they are; None where more than itself makes them."""
+    import pandas as pd
+
+    from propensity.scoring import wants_features
+    from propensity.storage.chunks import open_leads
+
+    own = config.data.leads if config else None
+    path = options.leads or (own.path if own else None)
+    has_rows = config is not None and config.has_tables and model.schema.cutoff is not None
+    own_cutoffs = config is not None and config.columns.cutoff and not options.as_of
+    if path is None or (own and own.query) or options.events or options.cutoffs or has_rows or own_cutoffs:
+        return None
+    file = open_leads(Path(path))
+    return None if file is None or wants_features(pd.DataFrame(columns=[*file.columns]), model) else file
 
 
 def rows_to_score(
@@ -192,13 +276,18 @@ def _leads_at_cutoffs(
     return rows, at, place >= 0
 
 
+def _date_column(model: PropensityModel, config: Config | None) -> tuple[str | None, str]:
+    """Name the column of the lead file that holds dates, and the zone of stamps that name none."""
+    name = model.facts.get("date") or (config.columns.date if config else None)
+    return name, model.facts.get("timezone") or (config.data.timezone if config else "UTC")
+
+
 def _newest_date(leads: pd.DataFrame, model: PropensityModel, config: Config | None) -> str:
     """Give the newest stamp of the lead file; empty where it has no date column."""
     from propensity.asof import parse_stamps
     from propensity.schema import normalise_name, read_texts
 
-    name = model.facts.get("date") or (config.columns.date if config else None)
-    timezone = model.facts.get("timezone") or (config.data.timezone if config else "UTC")
+    name, timezone = _date_column(model, config)
     found = [column for column in leads.columns if name and normalise_name(column) == normalise_name(name)]
     if not found:
         return ""

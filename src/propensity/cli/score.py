@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import find_model
-from propensity.cli.nightly import kept_bands, without_suppressed
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
-from propensity.cli.rows import ASIDE, check_inputs_kept, print_notes, rows_to_score, said_aside
-from propensity.errors import PromiseError
+from propensity.cli.rows import ASIDE, check_inputs_kept, named_inputs, print_notes, said_aside, source_to_score
+from propensity.errors import OutputError, PromiseError, PropensityError, WorkerError
 
 if TYPE_CHECKING:
-    from propensity.features import ScoringRows
-    from propensity.hysteresis import Held
+    from propensity.cli.models import Found
+    from propensity.config import Config
     from propensity.model import PropensityModel
-    from propensity.scoring import Scores
+    from propensity.tally import Tally
 
 OFF = "on its test leads the model's probabilities were off (its card says how far): trust the order of leads"
 
@@ -59,36 +61,26 @@ def add_score(commands: Any) -> None:
 
 def run_score(options: argparse.Namespace) -> None:
     """Score a file and write the scores."""
-    from propensity.storage.scores import check_output, write_scores
+    from propensity.cli.progress import progress
+    from propensity.storage.chunks import fingerprint
+    from propensity.storage.scores import check_output
     from propensity.storage.writing import holding
-    from propensity.tally import BLAMELESS, check_degraded
+    from propensity.tally import BLAMELESS
 
-    output = Path(options.output)
+    # A link stays, and what it leads to is replaced; two runs that name it differently are kept apart all the same.
+    output = Path(os.path.realpath(options.output))
     check_output(output)
-    with holding(output):
+    with holding(output), progress(quiet=options.json) as tell:
         config = optional_config(options)
         check_inputs_kept(output, options, config)
         found = find_model(options, config)
-        model, why = found.model, found.why if found.rules_reason else ""
-        rows, as_of = rows_to_score(options, config, model)
-        rows, codes = without_suppressed(rows, options.suppress, model)
-        with kept_bands(options, rows, as_of, model, suppressed=codes) as bands:
-            scores = _scored(
-                rows,
-                model=model,
-                as_of=as_of,
-                n_reasons=options.reasons,
-                fallback_reason=found.rules_reason,
-                standin_reason=found.standin_reason,
-                held=bands.held,
-            )
-            if not options.allow_degraded:
-                check_degraded(scores.tally)
-            write_scores(scores.frame, output)
-            bands.keep(scores)
-    summary = scores.tally.summary()
-    summary["notes"] = {**rows.notes, **summary["notes"]}
-    warnings = [*rows.warnings, *_seen_before(options.as_of, model), *bands.said]
+        why = found.why if found.rules_reason else ""
+        inputs = named_inputs(options, config)
+        done = _scored(options, config, found, output, inputs=inputs, told=fingerprint(inputs), tell=tell)
+    model, tally, as_of = found.model, done.tally, done.as_of
+    summary = tally.summary()
+    summary["notes"] = {**done.notes, **summary["notes"]}
+    warnings = [*done.warnings, *_seen_before(options.as_of, model)]
     warnings += [found.why] if found.standin_reason else []
     review = model.agreement.get("review_on")
     if review and as_of[:10] > str(review):
@@ -96,40 +88,131 @@ def run_score(options: argparse.Namespace) -> None:
     if summary["scored_by"].get("model") and not model.facts.get("calibrated", True):
         warnings.append(OFF)
     if options.json:
-        told = {"output": str(output), "model_version": model.version, "why_rules": why, "warnings": warnings}
+        told = {"output": options.output, "model_version": model.version, "why_rules": why, "warnings": warnings}
         print(json.dumps({**summary, **told}))
     else:
-        _print_scores(scores, summary, output, why, warnings=warnings, as_of=as_of)
-    if scores.tally.reasons_fault:
+        _print_scores(tally, summary, options.output, why, warnings=warnings, as_of=as_of)
+    if tally.reasons_fault:
         msg = (
-            f"the scores are written, but without reasons: {scores.tally.reasons_fault}. Scores and bands are not touched "
-            "by this. Please report it with the versions of lightgbm and numba; without numba, LightGBM explains."
+            f"the scores are written, but without reasons: {tally.reasons_fault}. Scores and bands are not touched by "
+            "this. Please report it with the versions of lightgbm and numba; without numba, LightGBM explains."
         )
         raise PromiseError(msg)
-    if options.strict and {*scores.tally.reasons(without=BLAMELESS)} and not summary["scored_by"].get("model"):
+    if options.strict and {*tally.reasons(without=BLAMELESS)} and not summary["scored_by"].get("model"):
         reasons = ", ".join(summary["fallback_reasons"])
         msg = f"the rules answered for every lead ({reasons}). {why or 'The scores are written.'}"
         raise PromiseError(msg)
 
 
-def _scored(rows: ScoringRows, *, model: PropensityModel, held: Held | None, **asked: Any) -> Scores:
-    """Score the rows; where everybody objected, there is no row and yet every column."""
-    import pandas as pd
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """What a run has written, for people."""
 
-    from propensity.scoring import score
-    from propensity.tally import Tally
+    tally: Tally
+    as_of: str
+    notes: Mapping[str, int]
+    warnings: Sequence[str]
 
-    if len(rows.frame) or not rows.notes.get("suppressed"):
-        return score(rows.frame, model=model, aside=rows.aside, asked=rows.asked, held=held, **asked)
-    nobody = score(pd.DataFrame({str(name): [""] for name in rows.frame.columns}), model=model, **asked)
-    none = nobody.position[:0]
-    frame, aside = nobody.frame.iloc[:0], nobody.aside[:0]
-    held = None if held is None else held.take(none)
-    return replace(nobody, frame=frame, aside=aside, position=none, tally=Tally(), held=held)
+
+def _scored(
+    options: argparse.Namespace,
+    config: Config | None,
+    found: Found,
+    output: Path,
+    *,
+    inputs: Sequence[Path],
+    told: str,
+    tell: Callable[[str, float], None],
+) -> _Done:
+    """Score all rows, part by part, and write them once every one of them is there."""
+    from propensity.cli.batch import STATE_SUFFIX, Asked, changed, chunk_rows, score_parts
+    from propensity.cli.nightly import kept_bands, read_suppressed
+    from propensity.cli.progress import Pace
+    from propensity.cli.survey import survey
+    from propensity.scoring import check_asked
+    from propensity.storage.chunks import fingerprint
+    from propensity.storage.journal import Journal
+    from propensity.storage.scores import ScoreFormat
+    from propensity.tally import check_degraded
+
+    model = found.model
+    check_asked(model, options.reasons)
+    source = source_to_score(options, config, model)
+    n_rows = chunk_rows(len(source.columns))
+    state = fingerprint([Path(options.state)] if options.state else [])
+    journal = Journal(output, _identity(options, found, inputs=told, state=state, chunk_rows=n_rows))
+    try:
+        suppressed = read_suppressed(options.suppress, source.columns, model)
+        seen = survey(
+            source,
+            model,
+            suppressed=suppressed,
+            folder=journal.folder,
+            chunk_rows=n_rows,
+            report=Pace(tell, "reading"),
+        )
+        written = ScoreFormat(suffix=output.suffix.lower(), id_type=seen.id_type)
+        asked = Asked(
+            model=model,
+            format=written,
+            as_of=seen.as_of,
+            newest=seen.newest,
+            n_reasons=options.reasons,
+            fallback_reason=found.rules_reason,
+            standin_reason=found.standin_reason,
+        )
+        keeping = partial(kept_bands, instants=seen.instants, as_of=seen.as_of, suppressed=suppressed.listed)
+        with keeping(options, source.columns, model) as bands:
+            n_done = sum(int(line["rows"]) for line in journal.lines)
+            pace = Pace(tell, "scoring", n_rows=len(seen.stays), n_done=n_done)
+            tally = score_parts(source, seen, asked, bands=bands, journal=journal, report=pace)
+            if not options.allow_degraded:
+                check_degraded(tally)
+            if fingerprint(inputs) != told:
+                raise changed()
+            head = asked.head(source)
+            written.join(journal.files(".rows"), head, output)
+            bands.keep([part for parts in journal.files(STATE_SUFFIX) for part in parts])
+    except (OutputError, WorkerError, KeyboardInterrupt):
+        journal.end()
+        raise
+    except PropensityError:
+        journal.remove()  # nothing of it will be wanted again
+        raise
+    journal.remove()
+    warnings = [*source.warnings, *seen.warnings, *bands.said]
+    if n_done:
+        warnings.append(f"an earlier run that was stopped had done {n_done:,} rows: they were taken from it")
+    if journal.is_anew:
+        warnings.append("what a stopped run had left was of other files, another model or other options: thrown away")
+    return _Done(tally=tally, as_of=seen.as_of, notes={**source.notes, **seen.notes}, warnings=warnings)
+
+
+def _identity(options: argparse.Namespace, found: Found, *, inputs: str, state: str, chunk_rows: int) -> dict[str, Any]:
+    """Say all that the bytes of the parts depend on: what is left of a run that differs in any of it is of no use."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from propensity import __version__
+
+    versions = {"propensity": __version__}
+    for name in ("numpy", "pandas", "lightgbm", "numba", "pyarrow"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return {
+        "versions": versions,
+        "model": found.model.version,
+        "rules_reason": found.rules_reason,
+        "standin_reason": found.standin_reason,
+        "inputs": inputs,
+        "state": state,
+        "as_of": options.as_of,
+        "reasons": options.reasons,
+        "chunk_rows": chunk_rows,
+    }
 
 
 def _print_scores(
-    scores: Scores, summary: dict[str, Any], output: Path, why: str, *, warnings: Sequence[str], as_of: str
+    tally: Tally, summary: dict[str, Any], output: str, why: str, *, warnings: Sequence[str], as_of: str
 ) -> None:
     bands, aside = summary["bands"], summary["aside"]
     n_aside = sum(aside.values())
@@ -143,7 +226,7 @@ def _print_scores(
         print(f"  {n_unscored:,} could not be scored.")
     if why:
         print(f"  By the rules, not by a model. {why}")
-    for reason, n in scores.tally.reasons(without=[*ASIDE]).items():
+    for reason, n in tally.reasons(without=[*ASIDE]).items():
         print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
     if summary["absent"]:
         print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,10 +113,18 @@ class ScoringRows:
     """
 
     frame: pd.DataFrame
-    notes: Mapping[str, int]
+    notes: Mapping[str, int] = field(default_factory=dict)
     aside: np.ndarray | None = None
     asked: pd.Series | None = None
     warnings: tuple[str, ...] = ()
+
+    def some(self, rows: slice | np.ndarray) -> ScoringRows:
+        """Give these rows alone; `notes` and `warnings` are of all of them."""
+        return ScoringRows(
+            frame=self.frame.iloc[rows].reset_index(drop=True),
+            aside=None if self.aside is None else self.aside[rows],
+            asked=None if self.asked is None else self.asked.iloc[rows].reset_index(drop=True),
+        )
 
 
 def reading_plan(config: Config) -> FeaturePlan:

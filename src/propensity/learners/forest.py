@@ -77,6 +77,10 @@ class Forest:
 
     text: str
 
+    def __reduce__(self) -> tuple[type[Forest], tuple[str]]:
+        # Another process parses the text by itself: what was parsed here is of this one.
+        return Forest, (self.text,)
+
     @cached_property
     def booster(self) -> lgb.Booster:
         """The parsed forest. The text must be trusted: it was made here or passed `check_forest_text`."""

@@ -23,6 +23,7 @@ from propensity.schema.cells import (
 )
 from propensity.schema.columns import Schema, find_column, resolve_columns
 
+NO_ROWS = "The file has a header but no rows. Give at least one lead."
 # The bands a lead can be in.
 SQL, MQL, NURTURE, UNSCORED = "SQL", "MQL", "nurture", "unscored"
 
@@ -176,8 +177,7 @@ def partition(
         No row, names that are one after normalising, no id column, or rows of one id that differ.
     """
     if len(leads) == 0:
-        msg = "The file has a header but no rows. Give at least one lead."
-        raise InputError(msg)
+        raise InputError(NO_ROWS)
     raw, values, absent, n_lost = _read_values(leads, schema)
     fault = np.full(len(leads), "", dtype=object)
     negative = np.zeros(len(leads), dtype=bool)
@@ -196,28 +196,19 @@ def partition(
         notes["duplicate_rows"] = int(pd.Series(hashes).duplicated().sum())
     else:
         ids = leads[find_column(leads, schema.id, key="columns.id")].reset_index(drop=True)
-        keys = read_ids(ids, missing=schema.missing)
-        nameless = keys.isna().to_numpy()
+        lead = lead_keys(leads, schema, asked=asked)
+        nameless = lead["key"].isna().to_numpy()
         fault[nameless] = "NO_ID"
         notes["missing_ids"] = int(nameless.sum())
-        lead = pd.DataFrame({"key": keys})
-        if schema.cutoff is not None and normalise_name(schema.cutoff) in resolve_columns(leads.columns):
-            lead["cutoff"] = read_texts(leads[find_column(leads, schema.cutoff, key="the cutoff column")], missing=())
+        if "cutoff" in lead:
             untimely = lead["cutoff"].isna().to_numpy() & ~nameless
             fault[untimely] = "INVALID_ROW"
             notes["not_there_at_the_cutoff"] = int(untimely.sum())
-        if asked is not None:
-            lead["asked"] = asked.reset_index(drop=True)
         repeated = lead.duplicated().to_numpy() & ~nameless
         same = lead.assign(row=hashes).duplicated().to_numpy()
         conflicting = repeated & ~same
         if conflicting.any():
-            rows = ", ".join(str(i + 1) for i in np.flatnonzero(conflicting)[:5])
-            msg = (
-                f"Ids must name one lead each: {int(conflicting.sum())} rows repeat an id with other values "
-                f"(column {schema.id!r}, first data rows {rows}). Keep the row that was known at scoring time."
-            )
-            raise InputError(msg)
+            raise conflicting_rows(schema, np.flatnonzero(conflicting))
         keep = ~repeated
         notes["identical_rows"] = int(repeated.sum())
     kept = np.flatnonzero(keep)
@@ -230,6 +221,56 @@ def partition(
         absent=absent,
         notes={key: count for key, count in notes.items() if count},
     )
+
+
+def lead_keys(leads: pd.DataFrame, schema: Schema, *, asked: pd.Series | None = None) -> pd.DataFrame:
+    """Give what tells leads of a schema with ids apart: two rows that agree in it are one lead's.
+
+    Parameters
+    ----------
+    leads : DataFrame, shape (n_rows, any)
+        With the id column; with that of cutoffs where rows have their own.
+    schema : Schema
+    asked : Series or None
+        As for `partition`.
+
+    Returns
+    -------
+    DataFrame, shape (n_rows, 1 to 3)
+        ``key``, the id as text, None where there is none; ``cutoff`` and ``asked`` where rows have them.
+    """
+    lead = pd.DataFrame(
+        {"key": read_ids(leads[find_column(leads, str(schema.id), key="columns.id")], missing=schema.missing)}
+    )
+    if schema.cutoff is not None and normalise_name(schema.cutoff) in resolve_columns(leads.columns):
+        lead["cutoff"] = read_texts(leads[find_column(leads, schema.cutoff, key="the cutoff column")], missing=())
+    if asked is not None:
+        lead["asked"] = asked.reset_index(drop=True)
+    return lead
+
+
+def conflicting_rows(schema: Schema, rows: np.ndarray) -> InputError:
+    """Give the error that rows, counted from 0, repeat an id of an earlier one with other values."""
+    where = ", ".join(str(row + 1) for row in rows[:5])
+    return InputError(
+        f"Ids must name one lead each: {len(rows)} rows repeat an id with other values (column {schema.id!r}, first "
+        f"data rows {where}). Keep the row that was known at scoring time."
+    )
+
+
+def read_hashes(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) -> np.ndarray:
+    """Give one hash a row of all that is read of it, equal for rows that say the same.
+
+    Parameters
+    ----------
+    leads, schema, also
+        As for `partition`.
+
+    Returns
+    -------
+    array of uint64, shape (n_rows,)
+    """
+    return row_hashes(pd.concat([_read_values(leads, schema)[1], _also(leads, also)], axis=1))
 
 
 def validate(leads: pd.DataFrame, schema: Schema, *, also: Sequence[str] = ()) -> LeadRows:

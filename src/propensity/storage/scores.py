@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,8 @@ from propensity.storage.writing import check_writable, replacing
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_COPIED_BYTES = 1 << 20
+_NUMBERS = ("probability", "p_low", "p_high", "points", "fit_pp", "behaviour_pp")
 # A spreadsheet runs a text cell that starts like this (OWASP ASVS 1.2.10).
 _FORMULA = re.compile(r"^[=+\-@\t\r\0\uff1d\uff0b\uff0d\uff20]")
 _PLAIN_NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
@@ -35,29 +41,94 @@ def check_output(path: Path) -> None:
     check_writable(path)
 
 
-def write_scores(frame: pd.DataFrame, path: Path) -> None:
-    """Write score rows in the form the file name asks for.
+@dataclass(frozen=True, kw_only=True)
+class ScoreFormat:
+    """How score rows are written, the same for every part of a file.
 
     Parameters
     ----------
-    frame : DataFrame
-        As `scoring.score` gives it.
-    path : Path
-        ``.csv`` or ``.parquet``. Parquet has a last column ``reasons``, a list of structs (rank, text).
-
-    Raises
-    ------
-    InputError, OutputError
-        As `check_output`; nothing is half-written.
+    suffix : {".csv", ".parquet"}
+    id_type : DataType or None
+        Of the id column in Parquet, as `arrow_type` gives it; None: text.
     """
-    check_output(path)
-    with replacing(path) as temporary:
-        if path.suffix.lower() == ".csv":
-            neutralise(frame).to_csv(temporary, index=False, lineterminator="\n")
-        else:
+
+    suffix: str
+    id_type: pa.DataType | None = None
+
+    def part(self, frame: pd.DataFrame) -> bytes:
+        """Write some score rows: CSV lines without a head, or a Parquet file.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            As `scoring.score` gives it.
+        """
+        if self.suffix == ".csv":
+            return neutralise(frame).to_csv(index=False, header=False, lineterminator="\n").encode()
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sink = pa.BufferOutputStream()
+        pq.write_table(self._table(frame), sink)
+        return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+    def join(self, parts: Iterable[Sequence[Path]], head: pd.DataFrame, path: Path) -> None:
+        """Write the file that parts are of, whole or not at all.
+
+        Parameters
+        ----------
+        parts : iterable of sequence of Path
+            What `part` gave, in order, in groups.
+        head : DataFrame, shape (0, n_columns)
+            The columns.
+        path : Path
+            Parquet has a last column ``reasons``, a list of structs (rank, text), and a row group a group of parts.
+
+        Raises
+        ------
+        InputError, OutputError
+            As `check_output`; nothing is half-written.
+        """
+        check_output(path)
+        with replacing(path) as temporary:
+            if self.suffix == ".csv":
+                with temporary.open("wb") as file:
+                    file.write(neutralise(head).to_csv(index=False, lineterminator="\n").encode())
+                    for part in chain.from_iterable(parts):
+                        with part.open("rb") as written:
+                            shutil.copyfileobj(written, file, length=_COPIED_BYTES)
+                return
+            import pyarrow as pa
             import pyarrow.parquet as pq
 
-            pq.write_table(_with_structs(frame), temporary)
+            with pq.ParquetWriter(temporary, self._table(head).schema) as writer:
+                for group in parts:
+                    if group:
+                        rows = pa.concat_tables([pq.read_table(part) for part in group])
+                        writer.write_table(rows, row_group_size=max(len(rows), 1))
+
+    def _table(self, frame: pd.DataFrame) -> pa.Table:
+        """Give rows as Arrow holds them, in types that do not depend on which rows they are."""
+        import pyarrow as pa
+
+        texts = {name: pa.string() for name in frame.columns}
+        types = {**texts, **dict.fromkeys(_NUMBERS, pa.float64()), "certified": pa.bool_()}
+        types[frame.columns[0]] = self.id_type or pa.string()
+        fields = [pa.field(str(name), types[name]) for name in frame.columns]
+        names = [name for name in frame.columns if str(name).startswith("reason_")]
+        cells = frame[names].to_numpy(dtype=object)
+        structs = [[{"rank": i + 1, "text": text} for i, text in enumerate(row) if text] for row in cells]
+        kind = pa.list_(pa.struct({"rank": pa.int64(), "text": pa.string()}))
+        table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)
+        return table.append_column("reasons", pa.array(structs, type=kind))
+
+
+def arrow_type(ids: pd.Series) -> pa.DataType | None:
+    """Give the type ids have in Parquet; None where none is there."""
+    import pyarrow as pa
+
+    kind = pa.Array.from_pandas(ids).type
+    return None if pa.types.is_null(kind) else kind
 
 
 def write_rows(frame: pd.DataFrame, path: Path) -> None:
@@ -102,13 +173,3 @@ def _safe_cell(value: object) -> object:
     if isinstance(value, str) and _FORMULA.match(value) and not _PLAIN_NUMBER.match(value):
         return f"'{value}"
     return value
-
-
-def _with_structs(frame: pd.DataFrame) -> pa.Table:
-    import pyarrow as pa
-
-    names = [name for name in frame.columns if str(name).startswith("reason_")]
-    cells = frame[names].to_numpy(dtype=object)
-    structs = [[{"rank": i + 1, "text": text} for i, text in enumerate(row) if text] for row in cells]
-    kind = pa.list_(pa.struct({"rank": pa.int64(), "text": pa.string()}))  # the same where no lead has a reason
-    return pa.Table.from_pandas(frame, preserve_index=False).append_column("reasons", pa.array(structs, type=kind))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 import re
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 import pandas as pd
 
@@ -19,12 +20,14 @@ from propensity.storage.csvs import parse_csv
 
 if TYPE_CHECKING:
     import duckdb
+    from _typeshed import WriteableBuffer
 
 MAX_BYTES = 4 * 2**30
 # Of 2,048 rows each: what a query gives at a time, where its texts become categories.
 CHUNK_VECTORS = 500
 # So much of a query that failed is shown.
 MAX_QUERY_CHARACTERS = 300
+_PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
 _MAGIC = {
     b"PK\x03\x04": "an Excel workbook or zip archive; save it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as CSV",
@@ -54,30 +57,101 @@ def read_leads(path: Path, *, categories: Collection[str] = ()) -> Tables:
     InputError
         The file is absent, empty, no table, or its rows do not agree on their columns.
     """
-    try:
-        is_folder = path.is_dir()
-        if is_folder:
+    kind = kind_of(path)
+    if kind == "parquet":  # as large as it may be, it is not held whole
+        return Tables(leads=_read_parquet(path, categories), source=path.name)
+    with open_csv(path) as file:
+        content = file.read()
+    if kind == "zipped parquet":
+        return Tables(leads=_read_parquet(io.BytesIO(content), categories), source=path.name)
+    leads = parse_csv(content, name=path.name)
+    leads = leads.astype(dict.fromkeys(_named(leads.columns, categories), "category"))
+    return Tables(leads=leads, source=path.name)
+
+
+def kind_of(path: Path) -> Literal["parquet", "zipped parquet", "csv"]:
+    """Tell what a lead file is from how it begins, and refuse what is none.
+
+    Raises
+    ------
+    InputError
+        The file is absent, or of a kind that is no table; a folder holds something else than Parquet of one kind.
+    """
+    with reading(path):
+        if path.is_dir():
             _check_parts(path)
-        if is_folder or _starts_with(path, b"PAR1"):  # as large as it may be, it is not held whole
-            return Tables(leads=_read_parquet(path, categories), source=path.name)
-        content = path.read_bytes()
+            return "parquet"
+        start = _start(path)
+        if start.startswith(_PARQUET):
+            return "parquet"
+        if start.startswith(_GZIP):
+            with open_csv(path) as file:
+                start = file.read(len(start))
+            if start.startswith(_PARQUET):
+                return "zipped parquet"
+    for magic, what in _MAGIC.items():
+        if start.startswith(magic):
+            msg = f"{path.name} is not a table: it is {what}."
+            raise InputError(msg)
+    return "csv"
+
+
+@contextlib.contextmanager
+def open_csv(path: Path) -> Iterator[IO[bytes]]:
+    """Give the bytes of a file, unzipped where they are zipped.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, is zipped and broken, or holds more than 4 GB once unzipped.
+    """
+    with reading(path):
+        if not _start(path).startswith(_GZIP):
+            with path.open("rb") as file:
+                yield file
+            return
+        try:
+            with gzip.open(path) as packed:
+                yield cast("IO[bytes]", _Bounded(packed, name=path.name))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            msg = f"{path.name} is a broken gzip file. Compress it again."
+            raise InputError(msg) from error
+
+
+class _Bounded(io.RawIOBase):
+    """What a file holds once unzipped: little may become a lot."""
+
+    def __init__(self, packed: gzip.GzipFile, *, name: str) -> None:
+        self._packed, self._name, self._n_left = packed, name, MAX_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        n_read = self._packed.readinto(buffer)
+        self._n_left -= n_read
+        if self._n_left < 0:
+            msg = f"{self._name} holds more than 4 GB. Give Parquet, or split it."
+            raise InputError(msg)
+        return n_read
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say in words that a file cannot be read."""
+    try:
+        yield
     except FileNotFoundError as error:
         msg = f"{path} does not exist. Name a CSV or Parquet file, or a folder of Parquet."
         raise InputError(msg) from error
     except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
         msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
         raise InputError(msg) from error
-    if content[:2] == b"\x1f\x8b":
-        content = _unzip(content, path.name)
-        if content[:4] == b"PAR1":
-            return Tables(leads=_read_parquet(io.BytesIO(content), categories), source=path.name)
-    for magic, what in _MAGIC.items():
-        if content.startswith(magic):
-            msg = f"{path.name} is not a table: it is {what}."
-            raise InputError(msg)
-    leads = parse_csv(content, name=path.name)
-    leads = leads.astype(dict.fromkeys(_named(leads.columns, categories), "category"))
-    return Tables(leads=leads, source=path.name)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(8)
 
 
 def read_lines(path: Path) -> list[str] | None:
@@ -88,7 +162,7 @@ def read_lines(path: Path) -> list[str] | None:
     path : Path
         Text in UTF-8, or anything `read_table` reads.
     """
-    if path.is_dir() or not path.exists() or _starts_with(path, b"PAR1"):
+    if path.is_dir() or not path.exists() or _is_parquet(path):
         return None
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -121,7 +195,7 @@ def read_table(path: Path, *, query: str = "", categories: Collection[str] = ())
         return frame
     import duckdb
 
-    is_parquet = path.is_dir() or _starts_with(path, b"PAR1")
+    is_parquet = path.is_dir() or _is_parquet(path)
     if path.is_dir():
         _check_parts(path)
     elif is_parquet:
@@ -254,25 +328,11 @@ def _names_in(path: Path, *, what: str) -> frozenset[str]:
         raise InputError(msg) from error
 
 
-def _starts_with(path: Path, magic: bytes) -> bool:
+def _is_parquet(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return file.read(len(magic)) == magic
+        return _start(path).startswith(_PARQUET)
     except (OSError, ValueError):  # ValueError: the path holds a NUL
         return False
-
-
-def _unzip(content: bytes, name: str) -> bytes:
-    try:
-        with gzip.open(io.BytesIO(content)) as file:
-            plain = file.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        msg = f"{name} is a broken gzip file. Compress it again."
-        raise InputError(msg) from error
-    if len(plain) > MAX_BYTES:
-        msg = f"{name} holds more than 4 GB. Give Parquet, or split it."
-        raise InputError(msg)
-    return plain
 
 
 def _read_parquet(source: Path | io.BytesIO, categories: Collection[str]) -> pd.DataFrame:

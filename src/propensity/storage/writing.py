@@ -61,7 +61,7 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask if mode is None else mode)
         temporary.replace(path)
         temporary = None
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         msg = f"Cannot write {path.name}: {error.strerror or error}. What stood there before is intact."
         raise OutputError(msg) from error
@@ -124,7 +124,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         else:
             temporary.rename(path)
         temporary = None
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         msg = f"Cannot write {path.name}: {error.strerror or error}."
         raise OutputError(msg) from error
@@ -169,7 +169,8 @@ def _locked(path: Path) -> LockedError:
     return LockedError(f"Another run is writing {path.name}. Wait for it, or name another output.")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush which files are in a folder to disk, where the file system can."""
     with contextlib.suppress(OSError):  # some file systems cannot; the rename itself is still whole
         handle = os.open(folder, os.O_RDONLY)
         try:

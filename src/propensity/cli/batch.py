@@ -1,0 +1,330 @@
+"""The only place that scores a batch part by part: in constant memory, on every core, and never lost when stopped.
+
+Rows flow one way: a chunk is read, each of its slices becomes score rows in some process, and the chunk is kept by the
+journal before the next one is. The next chunk is read while one is scored; no more than that is ever held. At the end
+the parts are joined. Chunks and slices are the same whatever the machine, so that the bytes are too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing as mp
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from propensity.errors import InputError, WorkerError
+from propensity.tally import Tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from propensity.cli.nightly import KeptBands
+    from propensity.cli.rows import Source
+    from propensity.cli.survey import Survey
+    from propensity.features import ScoringRows
+    from propensity.hysteresis import Held
+    from propensity.model import PropensityModel
+    from propensity.storage.journal import Journal
+    from propensity.storage.scores import ScoreFormat
+
+# A chunk holds about so many cells: a few dozen megabytes, a second or two of work.
+CHUNK_CELLS = 2_000_000
+MAX_CHUNK_ROWS, MIN_CHUNK_ROWS = 32_768, 1_024
+N_SLICES = 4
+MIN_SLICE_ROWS = 1_024
+# A process takes seconds to start: fewer chunks than this are scored sooner without.
+MIN_SHARED_CHUNKS = 3
+STATE_SUFFIX = ".held"
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is wanted of every part of a batch; the same in each process.
+
+    Parameters
+    ----------
+    model : PropensityModel
+    format : ScoreFormat
+    as_of, newest, n_reasons, fallback_reason, standin_reason
+        As for `scoring.score`.
+    """
+
+    model: PropensityModel
+    format: ScoreFormat
+    as_of: str
+    newest: str
+    n_reasons: int
+    fallback_reason: str
+    standin_reason: str
+
+    def score(
+        self, rows: ScoringRows, held: Held | None = None, n_before: int = 0, reasons_fault: str = ""
+    ) -> tuple[pd.DataFrame, Tally, Held | None]:
+        """Score some rows, of which there is at least one and none twice."""
+        from propensity.scoring import score
+
+        scores = score(
+            rows.frame,
+            model=self.model,
+            as_of=self.as_of,
+            newest=self.newest,
+            n_reasons=self.n_reasons,
+            fallback_reason=self.fallback_reason,
+            standin_reason=self.standin_reason,
+            aside=rows.aside,
+            asked=rows.asked,
+            held=held,
+            n_before=n_before,
+            reasons_fault=reasons_fault,
+        )
+        return scores.frame, scores.tally, scores.held
+
+    def head(self, source: Source) -> pd.DataFrame:
+        """Give the columns of score rows, and no row: they are those of any."""
+        first = next(source.chunks(chunk_rows(len(source.columns)), None))
+        return self.score(first.some(slice(1)))[0].iloc[:0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Slice:
+    """Some rows to be scored in one go."""
+
+    rows: ScoringRows
+    held: Held | None
+    n_before: int
+    reasons_fault: str
+
+
+class _ReasonsFailed(Exception):  # noqa: N818 - no error: the batch goes on without them
+    """The reasons of some part failed their test, so that none has any."""
+
+
+def chunk_rows(n_columns: int) -> int:
+    """Give how many rows a chunk has, by how wide they are alone.
+
+    Examples
+    --------
+    >>> chunk_rows(10), chunk_rows(500), chunk_rows(10_000)
+    (32768, 4000, 1024)
+    """
+    return min(MAX_CHUNK_ROWS, max(MIN_CHUNK_ROWS, CHUNK_CELLS // max(n_columns, 1)))
+
+
+def score_parts(
+    source: Source,
+    survey: Survey,
+    asked: Asked,
+    *,
+    bands: KeptBands,
+    journal: Journal,
+    report: Callable[[int], None],
+) -> Tally:
+    """Score what the journal has not yet, and give the counts of all of it.
+
+    Parameters
+    ----------
+    source : Source
+    survey : Survey
+        What was found when it was looked through.
+    asked : Asked
+    bands : KeptBands
+    journal : Journal
+    report : callable
+        Told how many rows of the source are done.
+
+    Returns
+    -------
+    Tally
+
+    Raises
+    ------
+    InputError
+        Rows cannot be read.
+    OutputError
+        A part cannot be written.
+    WorkerError
+        A process ended before its time.
+    KeyboardInterrupt
+        Somebody stopped it; it says that what is done is kept.
+    """
+    n_rows = chunk_rows(len(source.columns))
+    with _processes(asked, n_chunks=-(-len(survey.stays) // n_rows)) as apply:
+        try:
+            fault = next((str(line["tally"]["reasons_fault"]) for line in journal.lines), "")
+            go = partial(
+                _score_chunks, source, survey, n_rows=n_rows, bands=bands, journal=journal, report=report, apply=apply
+            )
+            try:
+                go(reasons_fault=fault)
+            except _ReasonsFailed as failed:
+                journal.restart()
+                go(reasons_fault=str(failed))
+        except BrokenProcessPool as error:
+            msg = (
+                "a process that scores ended before its time; most often, memory ran out. What is done is kept: the "
+                "same command goes on from there."
+            )
+            raise WorkerError(msg) from error
+        except KeyboardInterrupt as stop:
+            n_done = sum(int(line["rows"]) for line in journal.lines)
+            if n_done:
+                stop.args = (f"{n_done:,} of {len(survey.stays):,} leads are done and kept: the same command goes on.",)
+            raise
+    return sum((Tally.of_json(line["tally"]) for line in journal.lines), Tally())
+
+
+def _score_chunks(
+    source: Source,
+    survey: Survey,
+    *,
+    n_rows: int,
+    bands: KeptBands,
+    journal: Journal,
+    report: Callable[[int], None],
+    apply: Callable[[Iterable[_Slice]], Iterator[tuple[bytes, Tally, Held | None]]],
+    reasons_fault: str,
+) -> None:
+    n_before = 0
+    scored = None
+    for number, read in enumerate(source.chunks(n_rows, None)):
+        n_here = len(read.frame)
+        if n_before + n_here > len(survey.stays):
+            raise changed()
+        if number >= len(journal.lines) + (scored is not None):
+            rows = read.some(survey.stays[n_before : n_before + n_here])
+            known = bands.held(rows.frame)
+            if scored is not None:
+                _keep(journal, *scored, is_known=bool(reasons_fault))
+                report(n_before)
+            slices = _slices(rows, None if known is None else known[1], n_before, reasons_fault)
+            scored = (n_here, None if known is None else known[0], apply(slices))
+        n_before += n_here
+    if scored is not None:
+        _keep(journal, *scored, is_known=bool(reasons_fault))
+    report(n_before)
+    if n_before != len(survey.stays):
+        raise changed()
+
+
+def _slices(rows: ScoringRows, held: Held | None, n_before: int, reasons_fault: str) -> list[_Slice]:
+    n = len(rows.frame)
+    n_slices = min(N_SLICES, -(-n // MIN_SLICE_ROWS))
+    ends = [n * i // n_slices for i in range(n_slices + 1)] if n else []
+    return [
+        _Slice(
+            rows=rows.some(slice(start, stop)),
+            held=None if held is None else held.take(np.arange(start, stop)),
+            n_before=n_before + start,
+            reasons_fault=reasons_fault,
+        )
+        for start, stop in pairwise(ends)
+    ]
+
+
+def _keep(
+    journal: Journal,
+    n_rows: int,
+    codes: np.ndarray | None,
+    done: Iterator[tuple[bytes, Tally, Held | None]],
+    *,
+    is_known: bool,
+) -> None:
+    """Keep a chunk once its slices are done."""
+    from propensity.cli.nightly import part_of_state
+
+    results = [*done]
+    tally = sum((tally for _, tally, _ in results), Tally())
+    if tally.reasons_fault and not is_known:
+        raise _ReasonsFailed(tally.reasons_fault)
+    parts = {f".{i}.rows": content for i, (content, _, _) in enumerate(results)}
+    if codes is not None:
+        state = [held for _, _, held in results if held is not None]
+        ends = np.cumsum([0, *(len(held.band) for held in state)])
+        kept = (part_of_state(codes[ends[i] : ends[i + 1]], held) for i, held in enumerate(state))
+        parts[STATE_SUFFIX] = b"".join(kept)
+    journal.add(parts, {"rows": n_rows, "tally": tally.to_json()})
+
+
+@contextlib.contextmanager
+def _processes(
+    asked: Asked, *, n_chunks: int
+) -> Iterator[Callable[[Iterable[_Slice]], Iterator[tuple[bytes, Tally, Held | None]]]]:
+    """Give what scores slices, in order: this process, or as many others as there are cores."""
+    n_processes = min(N_SLICES, _n_cores())
+    if n_processes == 1 or n_chunks < MIN_SHARED_CHUNKS:
+        _take_up(asked)
+        yield lambda slices: map(_score_slice, slices)
+        return
+    # Others are started anew, not split off: threads of this one would be split off in the middle of their work.
+    pool = ProcessPoolExecutor(n_processes, mp_context=mp.get_context("spawn"), initializer=_begin, initargs=(asked,))
+    try:
+        with _environment(_ONE_THREAD):
+            pool.submit(int).result()  # the first one asked for starts them
+            yield lambda slices: pool.map(_score_slice, slices)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _n_cores() -> int:
+    """Give how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_asked: Asked | None = None
+
+
+def _take_up(asked: Asked) -> None:
+    global _asked  # noqa: PLW0603 - what a process is for is said once, not with every slice
+    _asked = asked
+
+
+def _begin(asked: Asked) -> None:
+    """Set a process up: it ends with the one that started it, and only by that one's word."""
+    _take_up(asked)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = mp.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _score_slice(part: _Slice) -> tuple[bytes, Tally, Held | None]:
+    assert _asked is not None  # noqa: S101 - taken up before
+    frame, tally, held = _asked.score(part.rows, part.held, part.n_before, part.reasons_fault)
+    return _asked.format.part(frame), tally, held
+
+
+def changed() -> InputError:
+    """Give the error that what is read is not what was looked through."""
+    msg = "The files that are read changed while they were read. Nothing was written: run it again once they rest."
+    return InputError(msg)

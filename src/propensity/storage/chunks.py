@@ -1,0 +1,224 @@
+"""The only place that reads a lead file a chunk at a time, so that one of any size fits into memory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from propensity.errors import InputError
+from propensity.schema import normalise_name, resolve_columns
+from propensity.storage.csvs import BLOCK_BYTES, csv_chunks, encoding_of
+from propensity.storage.tables import kind_of, open_csv, reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+_BUFFER_BYTES = 1 << 16
+_WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+# What pandas calls an index without a name: no column of a lead.
+_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeadFile:
+    """A lead file that is read as often as wanted, a chunk at a time.
+
+    Parameters
+    ----------
+    path : Path
+    columns : tuple of str
+    encoding : str
+        Of CSV; empty for Parquet.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    encoding: str = ""
+
+    def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Read so many rows at a time, in order.
+
+        Parameters
+        ----------
+        n_rows : int
+        columns : collection of str or None
+            Only those; None: all.
+
+        Yields
+        ------
+        DataFrame, shape (n_rows, n_columns)
+            Only the last has fewer; at least one, without rows where there are none. CSV cells are the text they are,
+            Parquet columns have one type in every chunk, whether cells are missing there or not.
+
+        Raises
+        ------
+        InputError
+            What is read now cannot be, or its rows do not agree on their columns.
+        """
+        if self.encoding:
+            with contextlib.ExitStack() as files:
+
+                def open_text() -> io.TextIOBase:
+                    file = files.enter_context(open_csv(self.path))
+                    return io.TextIOWrapper(
+                        io.BufferedReader(file),  # type: ignore[type-var]
+                        self.encoding,
+                        errors="replace",
+                        newline="",
+                    )
+
+                yield from csv_chunks(open_text, name=self.path.name, n_rows=n_rows, columns=columns)
+        else:
+            yield from _parquet_chunks(self.path, n_rows, columns)
+
+
+def open_leads(path: Path) -> LeadFile | None:
+    """Look at a lead file, to read it in chunks; None for one that can only be read whole: zipped Parquet.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_leads`.
+
+    Raises
+    ------
+    InputError
+        As `read_leads`, of what the beginning of the file tells.
+    """
+    kind = kind_of(path)
+    if kind == "zipped parquet":
+        return None
+    if kind == "parquet":
+        with _parquet(path) as data:
+            file = LeadFile(path=path, columns=tuple(_names(data)))
+    else:
+        with open_csv(path) as content:
+            encoding = encoding_of(_blocks(content))
+        file = LeadFile(path=path, columns=(), encoding=encoding)
+        file = replace(file, columns=tuple(str(name) for name in next(file.chunks(1)).columns))
+    resolve_columns(file.columns, source=path.name)
+    if not file.columns:
+        msg = f"{path.name} holds no column. Give Parquet with at least an id and a feature."
+        raise InputError(msg)
+    return file
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """Give the sha256 of everything in files and folders; what is not there is told apart from what is empty.
+
+    Raises
+    ------
+    InputError
+        One of them cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with reading(path):
+            inside = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+            for part in inside:
+                digest.update(f"{part.relative_to(path)}\0{_digest(part)}\n".encode())
+    return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _blocks(file: Any) -> Iterator[bytes]:
+    return iter(lambda: file.read(BLOCK_BYTES), b"")
+
+
+@contextlib.contextmanager
+def _parquet(path: Path) -> Iterator[ds.Dataset]:
+    """Open Parquet, one file or a folder of them whose names may say a column (``year=2026``)."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    try:
+        yield ds.dataset(path, format="parquet", partitioning="hive")
+        pa.default_memory_pool().release_unused()  # Arrow would keep what it used on the way
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        msg = f"{path.name} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
+        raise InputError(msg) from error
+
+
+def _names(data: ds.Dataset) -> list[str]:
+    return [name for name in data.schema.names if not _INDEX.fullmatch(name)]
+
+
+def _parquet_chunks(path: Path, n_rows: int, columns: Collection[str] | None) -> Iterator[pd.DataFrame]:
+    with _parquet(path) as data:
+        wanted = None if columns is None else {normalise_name(name) for name in columns}
+        names = [name for name in _names(data) if wanted is None or normalise_name(name) in wanted]
+        n_given = 0
+        for table in _of_size(_batches(data, names, n_rows), n_rows):
+            yield _as_frame(table, n_given)
+            n_given += table.num_rows
+        if not n_given:
+            yield _as_frame(data.schema.empty_table().select(names), 0)
+
+
+def _batches(data: ds.Dataset, names: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+    """Read files one by one, in order, each a little at a time: a dataset's own scanner holds whole row groups."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([data.schema.field(name) for name in names])
+    for fragment in data.get_fragments():
+        said = ds.get_partition_keys(fragment.partition_expression)
+        inside = [name for name in names if name not in said]
+        with pq.ParquetFile(fragment.path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+            for batch in file.iter_batches(batch_size=n_rows, columns=inside, use_threads=False):
+                arrays = [
+                    pa.repeat(pa.scalar(said[field.name]), batch.num_rows)
+                    if field.name in said
+                    else batch.column(field.name)
+                    for field in schema
+                ]
+                cells = [cells.cast(field.type) for cells, field in zip(arrays, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(cells, schema=schema)
+
+
+def _of_size(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
+    """Cut and join what comes in any size, so that where rows lie in a file tells nothing."""
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    n_held = 0
+    for given in batches:
+        batch = given
+        while n_held + batch.num_rows >= n_rows:
+            n_missing = n_rows - n_held
+            yield pa.Table.from_batches([*held, batch.slice(0, n_missing)])
+            held, n_held, batch = [], 0, batch.slice(n_missing)
+        if batch.num_rows:
+            held.append(batch)
+            n_held += batch.num_rows
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _as_frame(table: pa.Table, n_before: int) -> pd.DataFrame:
+    """Give a chunk as pandas holds it, each type with room for missing cells: a chunk without any has the same."""
+    import pyarrow as pa
+
+    kinds = {
+        **{getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")() for name in _WHOLE},
+        pa.bool_(): pd.BooleanDtype(),
+    }
+    frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get, ignore_metadata=True)
+    frame.index = pd.RangeIndex(n_before, n_before + len(frame))
+    return frame
