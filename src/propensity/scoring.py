@@ -133,12 +133,12 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the model, or the rules, say of each lead; all of shape (n_leads,)."""
+    """What the model, or the rules, say of each lead: of shape (n_leads,), and (n_leads, n_reasons)."""
 
     probability: np.ndarray
     band: np.ndarray
     certified: np.ndarray
-    reasons: list[list[str]]
+    reasons: np.ndarray
 
 
 def judge(
@@ -373,12 +373,9 @@ def score(
     families = family_points(judged.explanation, model.schema) if judged.explanation else {}
     for family in ("fit", "behaviour"):
         frame[f"{family}_pp"] = np.where(is_models, families.get(family, np.nan), np.nan)
-    texts = [
-        (rule if is_rule else model_text) if scored else []
-        for rule, model_text, is_rule, scored in zip(theirs.reasons, own.reasons, by_rules, is_scored, strict=True)
-    ]
+    texts = np.where(is_scored[:, None], np.where(by_rules[:, None], theirs.reasons, own.reasons), "")
     for i in range(n_reasons):
-        frame[f"reason_{i + 1}"] = [text[i] if len(text) > i else "" for text in texts]
+        frame[f"reason_{i + 1}"] = texts[:, i]
     frame["model_version"] = model.version
     degraded = np.isin(reason, ROW_REASONS)
     tally = Tally.of(
@@ -489,7 +486,7 @@ def _model_answers(
     judged: Judged, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int, cutoff: pd.Series | None
 ) -> Answers:
     n, learned = len(judged.probability), model.learned
-    texts: list[list[str]] = [[] for _ in range(n)]
+    texts = np.full((n, n_reasons), "", dtype=object)
     if learned is None or model.reference is None:
         nothing = np.full(n, None, dtype=object)
         return Answers(
@@ -521,7 +518,7 @@ def _rule_answers(points: RuleScores, model: PropensityModel, given: pd.DataFram
     """Let the sheet answer; without one line in it, nobody can."""
     rules, learned, n = model.rules, model.learned, len(points.points)
     probability = np.full(n, np.nan)
-    texts: list[list[str]] = [[] for _ in range(n)]
+    texts = np.full((n, n_reasons), "", dtype=object)
     if not rules.rules:
         band = np.full(n, UNSCORED, dtype=object)
     elif model.points_calibrator is not None:
@@ -672,7 +669,7 @@ def _quick_answer(
     if explanation is None:
         return None
     band = learned.bands.assign(told.probability)
-    texts: list[list[str]] = [[]]
+    texts = np.empty((1, 0), dtype=object)
     if n_reasons:
         evidence = Evidence(
             groups=model.reason_groups,
@@ -694,7 +691,7 @@ def _quick_answer(
         "fallback_reason": None,
         "fit_pp": float(families["fit"][0]),
         "behaviour_pp": float(families["behaviour"][0]),
-        "reasons": texts[0],
+        "reasons": [text for text in texts[0] if text],
         "model_version": model.version,
     }
 

@@ -46,7 +46,7 @@ def texts(parts: list[float], *, n_reasons: int) -> list[str]:
         values=[["metals"], [np.nan], [7.0]],
         reference=REFERENCE,
     )
-    return reason_texts(explanation_of(np.array([parts])), evidence, n_reasons=n_reasons)[0]
+    return [*reason_texts(explanation_of(np.array([parts])), evidence, n_reasons=n_reasons)[0]]
 
 
 INDUSTRY, VISITS, CLICKS = "Industry: Metals (typical retail)", "Visits: not given (typical 2)", "Clicks: 7 (typical 0)"
@@ -72,7 +72,7 @@ INDUSTRY, VISITS, CLICKS = "Industry: Metals (typical retail)", "Visits: not giv
 def test_reasons_are_up_to_n_less_one_for_and_one_against(
     parts: list[float], n_reasons: int, expected: list[str]
 ) -> None:
-    assert texts(parts, n_reasons=n_reasons) == expected
+    assert texts(parts, n_reasons=n_reasons) == expected + [""] * (n_reasons - len(expected))
 
 
 def schema_of(*names: str) -> Schema:
@@ -116,7 +116,7 @@ def test_parts_of_a_group_that_cancel_are_no_reason() -> None:
         reference=Reference(margin_parts=(0.0, 0.0, 0.0), typical=("0", "0", "metals")),
     )
     (found,) = reason_texts(explanation_of(np.array([[2.0, -1.98, 0.5]])), evidence, n_reasons=4)
-    assert found == ["Industry: arms (typical metals), +5.0 points"]
+    assert found.tolist() == ["Industry: arms (typical metals), +5.0 points", "", "", ""]
     (found,) = reason_texts(explanation_of(np.array([[2.0, -1.0, 0.5]])), evidence, n_reasons=4)
     assert found[0] == "demo: 1 in 7 days (typical 0), +10.0 points"
 
@@ -134,7 +134,7 @@ def demo_text(
         cutoff=None if cutoff is None else pd.Series([pd.Timestamp(cutoff)]),
         **asked,
     )
-    return evidence.text(0, 0)
+    return evidence.texts([0], 0)[0]
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,10 @@ def test_a_field_shows_what_is_given_of_it() -> None:
         values=row,
         reference=Reference(margin_parts=(0.0, 0.0), typical=("student", "other")),
     )
-    assert evidence.text(0, 0) == "Job title: Sales (typical other)"
-    assert evidence.text(1, 0) == "Job title: not given (typical student)"
+    assert evidence.texts([0, 1], 0) == [
+        "Job title: Sales (typical other)",
+        "Job title: not given (typical student)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +181,9 @@ def test_a_field_shows_what_is_given_of_it() -> None:
         (3.0, "3"),
         (np.float64(0.1234567), "0.123457"),
         (1e20, "1e+20"),
+        (1234567.0, "1234567"),
+        ("1234567.0", "1234567"),
+        (-0.0, "0"),
         (True, "True"),
         ("  two \n words ", "two words"),
         ("x" * 40, "x" * 40),

@@ -138,7 +138,7 @@ def _groups(evidence: Evidence, together: Explanation, model: PropensityModel, r
         {
             "name": name,
             "family": evidence.groups[place[name]].family,
-            "shown": evidence.text(row, place[name]).removeprefix(f"{name}: "),
+            "shown": evidence.texts([row], place[name])[0].removeprefix(f"{name}: "),
             "columns": [model.schema.names[i] for i in evidence.groups[place[name]].columns],
             "log_odds": log_odds,
             "points": points,

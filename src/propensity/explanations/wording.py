@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # A part smaller than this many log-odds is no reason for anything.
 MIN_REASON = 0.05
 DAY = 86_400_000_000  # in microseconds
+NOT_GIVEN = "not given"
+# Whole floats beyond are no numbers people count in.
+MAX_WHOLE = 1e15
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
@@ -134,70 +137,104 @@ class Evidence:
     cutoff: pd.Series | None = None
     timezone: str = "UTC"
 
-    def text(self, row: int, group: int) -> str:
-        """Word what one lead shows, beside what is typical, without points."""
-        own = self.groups[group]
-        shown, typical = self._shown(row, own)
-        last = "" if own.since is None or not own.counts else self._column("last", own.since)[row]
-        usual = f" (typical {typical})" if typical else ""
-        return f"{own.name}: {shown}{f', last on {last}' if last else ''}{usual}"
+    def texts(self, rows: np.ndarray | Sequence[int], group: int) -> list[str]:
+        """Word what some leads show, beside what is typical, without points.
+
+        Parameters
+        ----------
+        rows : array of int, shape (n_rows,)
+        group : int
+            Position in `groups`.
+        """
+        own, rows = self.groups[group], np.asarray(rows)
+        shown, typical = self._shown(rows, own)
+        last = [""] * len(rows)
+        if own.since is not None and own.counts and self._at is not None:
+            since = np.asarray(self.values[own.since], dtype=float)[rows]
+            last = [f", last on {day}" if day else "" for day in self._days(since, self._at[rows])]
+        return [
+            f"{own.name}: {word}{day}{f' (typical {usual})' if usual else ''}"
+            for word, day, usual in zip(shown, last, typical, strict=True)
+        ]
 
     def brief(self, row: int, group: int) -> str:
         """Give what one lead shows and no more: for an axis."""
-        return self._shown(row, self.groups[group])[0]
+        return self._shown(np.array([row]), self.groups[group])[0][0]
 
-    def _shown(self, row: int, group: Group) -> tuple[str, str]:
-        """Give what one lead shows, and what is typical where that is something else."""
-        if not group.counts:
-            place = next((i for i in group.columns if self._column("known", i)[row]), group.columns[0])
-            is_known = self._column("known", place)[row]
-            shown = show_value(self._column("cells", place)[row] if is_known else None)
-            typical = self.reference.typical[place]
-            return shown, "" if shown.casefold() == typical.casefold() else typical
-        # The shortest window that holds any; what is typical is of the same window.
+    def _shown(self, rows: np.ndarray, group: Group) -> tuple[list[str], list[str]]:
+        """Give what leads show, and what is typical where that is something else."""
+        return self._of_events(rows, group) if group.counts else self._of_field(rows, group)
+
+    def _of_field(self, rows: np.ndarray, group: Group) -> tuple[list[str], list[str]]:
+        """Show the first of a group's columns that is known of a lead."""
+        known = np.array([pd.notna(np.asarray(self.values[place])[rows]) for place in group.columns])
+        first = known.argmax(axis=0)
+        shown, typical = [""] * len(rows), [""] * len(rows)
+        for number, place in enumerate(group.columns):
+            here = np.flatnonzero(first == number)
+            if not len(here):
+                continue
+            usual = self.reference.typical[place]
+            folded = usual.casefold()
+            words = _words(_cells(self.raw[place], rows[here]), known[number, here])
+            for i, word in zip(here.tolist(), words, strict=True):
+                shown[i] = word
+                typical[i] = "" if word.casefold() == folded else usual
+        return shown, typical
+
+    def _of_events(self, rows: np.ndarray, group: Group) -> tuple[list[str], list[str]]:
+        """Show the shortest window that holds any event, else the longest; what is typical is of the same window."""
         windows = [*group.counts.items()]
-        days, place = next((window for window in windows if self._column("read", window[1])[row] > 0), windows[-1])
-        count, typical = self._column("read", place)[row], self.reference.typical[place]
-        shown = show_value(float(count)) if count > 0 else "none"
-        return f"{shown} in {days} days", "" if typical == (shown if count > 0 else "0") else typical
+        counts = np.array([np.asarray(self.values[place], dtype=float)[rows] for _, place in windows])
+        holds = counts > 0
+        which = np.where(holds.any(axis=0), holds.argmax(axis=0), len(windows) - 1)
+        shown, typical = [], []
+        for window, count in zip(which.tolist(), counts[which, np.arange(len(rows))].tolist(), strict=True):
+            days, place = windows[window]
+            number = show_value(count) if count > 0 else "0"
+            shown.append(f"{number if count > 0 else 'none'} in {days} days")
+            typical.append("" if self.reference.typical[place] == number else self.reference.typical[place])
+        return shown, typical
 
-    @cached_property
-    def _kept(self) -> dict[tuple[str, int], np.ndarray]:
-        return {}
-
-    def _column(self, what: str, place: int) -> np.ndarray:
-        """Give a column in the form it is asked for in; only a few are, and those for each lead."""
-        key = what, place
-        if key not in self._kept:
-            self._kept[key] = self._made(what, place)
-        return self._kept[key]
-
-    def _made(self, what: str, place: int) -> np.ndarray:
-        if what == "cells":
-            return np.asarray(self.raw[place], dtype=object)
-        if what == "known":
-            return np.asarray(pd.notna(np.asarray(self.values[place], dtype=object)))
-        numbers = np.asarray(self.values[place], dtype=float)
-        return numbers if what == "read" else self._days(numbers)
-
-    def _days(self, since: np.ndarray) -> np.ndarray:
+    def _days(self, since: np.ndarray, at: np.ndarray) -> list[str]:
         """Give the day of each lead's last event of a kind; empty where there is none or nobody knows."""
-        if self._at is None:
-            return np.full(len(since), "", dtype=object)
         gone = np.isnan(since)
         ago = np.round(np.where(gone, 0.0, since) * DAY).astype("timedelta64[us]")
-        at = np.where(gone, np.datetime64("NaT"), self._at - ago)
+        then = np.where(gone, np.datetime64("NaT"), at - ago)
         if self.timezone != "UTC":
-            at = pd.DatetimeIndex(at, tz="UTC").tz_convert(self.timezone).tz_localize(None).to_numpy()
-        days, codes = np.unique(at.astype("datetime64[D]"), return_inverse=True)
-        return np.where(np.isnat(days), "", np.datetime_as_string(days)).astype(object)[codes]
+            then = pd.DatetimeIndex(then, tz="UTC").tz_convert(self.timezone).tz_localize(None).to_numpy()
+        days = then.astype("datetime64[D]")
+        return ["" if day == "NaT" else day for day in np.datetime_as_string(days).tolist()]
 
     @cached_property
     def _at(self) -> np.ndarray | None:
         return None if self.cutoff is None else self.cutoff.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
-def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int) -> list[list[str]]:
+def _cells(column: Any, rows: np.ndarray) -> list[object]:
+    if isinstance(column, pd.Series):
+        return column.iloc[rows].to_numpy(dtype=object).tolist()
+    return [column[row] for row in rows]
+
+
+def _words(cells: Sequence[object], known: np.ndarray) -> list[str]:
+    """Show cells; texts that are said many times are looked at once."""
+    seen: dict[str, str] = {}
+    words = []
+    for cell, is_known in zip(cells, known.tolist(), strict=True):
+        if not is_known:
+            words.append(NOT_GIVEN)
+        elif type(cell) is str:
+            word = seen.get(cell)
+            if word is None:
+                word = seen[cell] = show_value(cell)
+            words.append(word)
+        else:
+            words.append(show_value(cell))
+    return words
+
+
+def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int) -> np.ndarray:
     """Word the strongest reasons of each lead: up to `n_reasons` - 1 for, up to 1 against.
 
     Parameters
@@ -210,21 +247,42 @@ def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int
 
     Returns
     -------
-    list of list of str
-        Strongest first, those for before the one against. A part below 0.05 log-odds is no reason.
+    array of str, shape (n_leads, n_reasons)
+        Strongest first, those for before the one against, then empty texts. A part below 0.05 log-odds is no reason.
     """
     together = grouped(explanation, [group.columns for group in evidence.groups])
-    parts, points = together.log_odds_parts, together.points
-    n_for = max(n_reasons - 1, 1)
-    order = np.argsort(-parts, axis=1, kind="stable")
-    texts = []
-    for row, ranked in enumerate(order):
-        chosen = [group for group in ranked[:n_for] if parts[row, group] >= MIN_REASON]
-        worst = ranked[-1]
-        if n_reasons > 1 and parts[row, worst] <= -MIN_REASON:
-            chosen.append(worst)
-        texts.append([f"{evidence.text(row, group)}, {points[row, group]:+.1f} points" for group in chosen])
+    chosen = _chosen(together.log_odds_parts, n_reasons)
+    texts = np.full(chosen.shape, "", dtype=object)
+    rows, ranks = np.nonzero(chosen >= 0)
+    groups = chosen[rows, ranks]
+    order = np.argsort(groups, kind="stable")
+    ends = np.searchsorted(groups[order], np.arange(len(evidence.groups) + 1))
+    for group in np.unique(groups).tolist():
+        here = order[ends[group] : ends[group + 1]]
+        words = evidence.texts(rows[here], group)
+        points = together.points[rows[here], group].tolist()
+        texts[rows[here], ranks[here]] = [f"{word}, {n:+.1f} points" for word, n in zip(words, points, strict=True)]
     return texts
+
+
+def _chosen(parts: np.ndarray, n_reasons: int) -> np.ndarray:
+    """Give which groups are each lead's reasons, in order and then -1; of equal parts the first group is for first."""
+    n_leads, n_groups = parts.shape
+    every = np.arange(n_leads)
+    chosen = np.full((n_leads, n_reasons), -1)
+    n_for = np.zeros(n_leads, dtype=int)
+    left = parts.copy()
+    for rank in range(min(max(n_reasons - 1, 1), n_groups)):
+        best = left.argmax(axis=1)
+        is_for = left[every, best] >= MIN_REASON
+        chosen[is_for, rank] = best[is_for]
+        n_for += is_for
+        left[every, best] = -np.inf
+    if n_reasons > 1:
+        worst = n_groups - 1 - parts[:, ::-1].argmin(axis=1)
+        is_against = parts[every, worst] <= -MIN_REASON
+        chosen[is_against, n_for[is_against]] = worst[is_against]
+    return chosen
 
 
 def show_value(value: object) -> str:
@@ -236,10 +294,17 @@ def show_value(value: object) -> str:
     ('2.5', '37', 'not given', 'Referral')
     """
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return "not given"
-    if isinstance(value, float | np.floating):
-        return f"{value:.6g}"
+        return NOT_GIVEN
+    if isinstance(value, float):  # numpy's float64 is one
+        return _show_number(value)
+    if isinstance(value, np.floating):
+        return _show_number(float(value))
     text = " ".join(str(value).split())
     if _DECIMAL.fullmatch(text):  # the same number reads the same from text and from a float column
-        return f"{float(text):.6g}"
+        return _show_number(float(text))
     return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 1]}…"
+
+
+def _show_number(number: float) -> str:
+    """Write whole numbers whole, as a column of whole numbers has them."""
+    return str(int(number)) if abs(number) < MAX_WHOLE and number.is_integer() else f"{number:.6g}"
