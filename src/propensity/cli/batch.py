@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -195,8 +195,9 @@ def _score_chunks(
     apply: Callable[[Iterable[_Slice]], Iterator[tuple[bytes, Tally, Held | None]]],
     reasons_fault: str,
 ) -> None:
+    keep = partial(_keep, journal, is_known=bool(reasons_fault))
     n_before = 0
-    scored = None
+    scored: _Chunk | None = None
     for number, read in enumerate(source.chunks(n_rows, None)):
         n_here = len(read.frame)
         if n_before + n_here > len(survey.stays):
@@ -204,17 +205,32 @@ def _score_chunks(
         if number >= len(journal.lines) + (scored is not None):
             rows = read.some(survey.stays[n_before : n_before + n_here])
             known = bands.held(rows.frame)
-            if scored is not None:
-                _keep(journal, *scored, is_known=bool(reasons_fault))
-                report(n_before)
             slices = _slices(rows, None if known is None else known[1], n_before, reasons_fault)
-            scored = (n_here, None if known is None else known[0], apply(slices))
+            done = None if scored is None else scored.wait()
+            # No process is idle while what is done is written.
+            begun = _Chunk(n_rows=n_here, codes=None if known is None else known[0], results=apply(slices))
+            if done is not None:
+                keep(done)
+                report(n_before)
+            scored = begun
         n_before += n_here
     if scored is not None:
-        _keep(journal, *scored, is_known=bool(reasons_fault))
+        keep(scored.wait())
     report(n_before)
     if n_before != len(survey.stays):
         raise changed()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """A chunk whose slices are scored, or have been."""
+
+    n_rows: int
+    codes: np.ndarray | None
+    results: Iterable[tuple[bytes, Tally, Held | None]]
+
+    def wait(self) -> _Chunk:
+        return replace(self, results=[*self.results])
 
 
 def _slices(rows: ScoringRows, held: Held | None, n_before: int, reasons_fault: str) -> list[_Slice]:
@@ -232,28 +248,22 @@ def _slices(rows: ScoringRows, held: Held | None, n_before: int, reasons_fault: 
     ]
 
 
-def _keep(
-    journal: Journal,
-    n_rows: int,
-    codes: np.ndarray | None,
-    done: Iterator[tuple[bytes, Tally, Held | None]],
-    *,
-    is_known: bool,
-) -> None:
-    """Keep a chunk once its slices are done."""
+def _keep(journal: Journal, chunk: _Chunk, *, is_known: bool) -> None:
+    """Keep a chunk whose slices are done."""
     from propensity.cli.nightly import part_of_state
 
-    results = [*done]
+    results = [*chunk.results]
     tally = sum((tally for _, tally, _ in results), Tally())
     if tally.reasons_fault and not is_known:
         raise _ReasonsFailed(tally.reasons_fault)
     parts = {f".{i}.rows": content for i, (content, _, _) in enumerate(results)}
+    codes = chunk.codes
     if codes is not None:
         state = [held for _, _, held in results if held is not None]
         ends = np.cumsum([0, *(len(held.band) for held in state)])
         kept = (part_of_state(codes[ends[i] : ends[i + 1]], held) for i, held in enumerate(state))
         parts[STATE_SUFFIX] = b"".join(kept)
-    journal.add(parts, {"rows": n_rows, "tally": tally.to_json()})
+    journal.add(parts, {"rows": chunk.n_rows, "tally": tally.to_json()})
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _COPIED_BYTES = 1 << 20
 _NUMBERS = ("probability", "p_low", "p_high", "points", "fit_pp", "behaviour_pp")
 # A spreadsheet runs a text cell that starts like this (OWASP ASVS 1.2.10).
-_FORMULA = re.compile(r"^[=+\-@\t\r\0\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = frozenset("=+-@\t\r\0\uff1d\uff0b\uff0d\uff20")
 _PLAIN_NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
 
 
@@ -160,7 +160,11 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     for position, dtype in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
             name = safe.columns[position]
-            safe[name] = safe[name].map(_safe_cell, na_action="ignore")
+            if isinstance(dtype, pd.CategoricalDtype):
+                safe[name] = safe[name].map(_safe_cell, na_action="ignore")
+            else:
+                cells = [_safe_cell(value) for value in safe[name].tolist()]
+                safe[name] = pd.Series(cells, index=safe.index, dtype=object)
     return safe
 
 
@@ -170,6 +174,6 @@ def table_csv(frame: pd.DataFrame) -> str:
 
 
 def _safe_cell(value: object) -> object:
-    if isinstance(value, str) and _FORMULA.match(value) and not _PLAIN_NUMBER.match(value):
+    if isinstance(value, str) and value[:1] in _FORMULA and not _PLAIN_NUMBER.match(value):
         return f"'{value}"
     return value
