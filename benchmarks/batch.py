@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -102,10 +101,8 @@ def score(folder: Path, source: Path, output: Path, *, cores: int | None = None)
     """Score a file; give seconds and the peak of memory in kB."""
     command = [*COMMAND, "score", str(source), "-o", str(output), "--json"]
     start, peak, is_done = time.monotonic(), 0, threading.Event()
-    allowed = {*list(os.sched_getaffinity(0))[:cores]}
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, allowed)
-    )
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    os.sched_setaffinity(process.pid, [*os.sched_getaffinity(0)][:cores])
 
     def watch() -> None:
         nonlocal peak
@@ -132,9 +129,7 @@ def sha(path: Path) -> str:
 
 
 def speed(folder: Path, n_rows: int) -> None:
-    print(
-        f"\n{n_rows:,} leads of 60 columns with four reasons each, all of the command: start, look through, score, write"
-    )
+    print(f"\n{n_rows:,} leads of 60 columns with four reasons each, the whole command from start to end:")
     n_cores = len(os.sched_getaffinity(0))
     for suffix in ("parquet", "csv"):
         source = write(folder / f"leads{n_rows}.{suffix}", n_rows)
@@ -151,7 +146,7 @@ def speed(folder: Path, n_rows: int) -> None:
 def kills(folder: Path, n_rows: int, n_kills: int, seed: int) -> None:
     source = write(folder / f"leads{n_rows}.parquet", n_rows)
     seconds, _ = score(folder, source, folder / "whole.csv")
-    wanted, rng = sha(folder / "whole.csv"), random.Random(seed)
+    wanted, rng = sha(folder / "whole.csv"), np.random.default_rng(seed)
     output, parts = folder / "killed.csv", folder / ".killed.csv.parts"
     told = {"other bytes": 0, "left over": 0, "kept more than none": 0, "older scores lost": 0}
     redone = []
@@ -165,7 +160,7 @@ def kills(folder: Path, n_rows: int, n_kills: int, seed: int) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(rng.uniform(0, seconds))
+        time.sleep(float(rng.uniform(0, seconds)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         journal = parts / "journal.jsonl"
@@ -180,10 +175,8 @@ def kills(folder: Path, n_rows: int, n_kills: int, seed: int) -> None:
         told["kept more than none"] += kept > 0
         print(f"  kill {i + 1}: {kept:,} of {n_rows:,} leads were kept", flush=True)
     print(f"\n{n_kills} kills of a batch of {n_rows:,} leads at random moments of {seconds:.0f} s, each started again:")
-    print(
-        "  " + ", ".join(f"{name}: {n}" for name, n in told.items()),
-        f"chunks begun and not kept: at most {max(redone)}",
-    )
+    print("  " + ", ".join(f"{name}: {n}" for name, n in told.items()))
+    print(f"  chunks with a file and no line in the journal: at most {max(redone)}")
 
 
 def memory(folder: Path, sizes: list[int]) -> None:
