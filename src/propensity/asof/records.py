@@ -336,17 +336,7 @@ def read_events(
     """
     _refuse_empty(frame, "events", key="data.events, --events")
     owner = _codes(frame, key, keys, missing=missing, what="events", key=named_by, leads=leads)
-    where = {"timezone": timezone, "missing": missing}
-    stamps = read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where)  # type: ignore[arg-type]
-    occurred, n_unclear = microseconds(stamps.at), stamps.in_clock_change
-    recorded_column = _optional(frame, columns.recorded_at, "recorded_at", key="columns.event.recorded_at")
-    known = occurred
-    if recorded_column is not None:
-        read = read_stamps(frame, str(recorded_column), key="columns.event.recorded_at", **where)  # type: ignore[arg-type]
-        known = microseconds(read.at)
-        n_unclear += read.in_clock_change
-        np.copyto(known, occurred, where=known == NEVER)
-        np.maximum(known, occurred, out=known)
+    occurred, known, n_unclear = _when(frame, columns, timezone=timezone, missing=missing)
     type_column = find_column(frame, columns.type, key="columns.event.type")
     kind, types, is_long = _kinds(frame, type_column, missing=missing)
     value_column = _optional(frame, columns.value, "value", key="columns.event.value")
@@ -374,6 +364,30 @@ def read_events(
     is_new = _is_new(log)
     notes["events_twice"] = len(log) - int(is_new.sum())
     return replace(_kept(log, is_new), notes={name: n for name, n in notes.items() if n})
+
+
+def _when(
+    frame: pd.DataFrame, columns: EventNames, *, timezone: str, missing: Words
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Give when events occurred and were known, and how many stamps stand in a change of clocks."""
+    where = {"timezone": timezone, "missing": missing}
+    stamps = read_stamps(frame, columns.occurred_at, key="columns.event.occurred_at", **where)  # type: ignore[arg-type]
+    occurred, n_unclear = microseconds(stamps.at), stamps.in_clock_change
+    recorded_column = _optional(frame, columns.recorded_at, "recorded_at", key="columns.event.recorded_at")
+    if recorded_column is None:
+        return occurred, occurred, n_unclear
+    read = read_stamps(frame, str(recorded_column), key="columns.event.recorded_at", **where)  # type: ignore[arg-type]
+    known = microseconds(read.at)
+    np.copyto(known, occurred, where=known == NEVER)
+    np.maximum(known, occurred, out=known)
+    return occurred, known, n_unclear + read.in_clock_change
+
+
+def known_before(
+    frame: pd.DataFrame, columns: EventNames, instant: int, *, timezone: str, missing: Words
+) -> pd.DataFrame:
+    """Give the rows of an event table that were known before an instant, in microseconds."""
+    return frame[_when(frame, columns, timezone=timezone, missing=missing)[1] < instant]
 
 
 def _kept(log: Events, keep: np.ndarray) -> Events:

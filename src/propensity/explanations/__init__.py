@@ -10,14 +10,18 @@ from propensity.explanations.additive import (
     grouped,
     strongest,
 )
+from propensity.explanations.change import Change, Steps, attribute
 from propensity.explanations.importance import importance
 from propensity.explanations.wording import Evidence, Group, reason_groups, reason_texts, show_value
 
 __all__ = [
+    "Change",
     "Evidence",
     "Explanation",
     "Group",
     "Reference",
+    "Steps",
+    "attribute",
     "explain",
     "family_points",
     "fault_of_parts",
