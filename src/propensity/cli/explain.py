@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
 from propensity.cli.rows import rows_to_score
+from propensity.cli.since import add_since, print_since, since
 from propensity.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def add_explain(commands: Any) -> None:
     add_config(explain)
     add_model(explain)
     add_tables(explain, cutoffs=False)
+    add_since(explain)
     explain.add_argument("--plot", metavar="PNG", help="also draw it as a waterfall")
     add_json(explain)
     explain.set_defaults(action=run_explain)
@@ -89,6 +91,8 @@ def run_explain(options: argparse.Namespace) -> None:
         "reasons": [str(shown[name]) for name in shown.index if str(name).startswith("reason_") and shown[name]],
         "model_version": shown["model_version"],
     }
+    if options.since:
+        answer["since"] = since(options, config, found_model, lead, as_of)
     if plot is not None and together is not None and evidence is not None:
         names = [group.name for group in evidence.groups]
         brief = [evidence.brief(row, i) for i in range(len(names))]
@@ -99,6 +103,8 @@ def run_explain(options: argparse.Namespace) -> None:
         print(json.dumps(answer, allow_nan=False))
     else:
         _print_explanation(answer, why)
+        if options.since:
+            print_since(answer["since"])
         if found_model.standin_reason:
             print(f"Warning: {found_model.why}")
         if plot is not None and explanation is None:

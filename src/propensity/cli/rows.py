@@ -190,7 +190,7 @@ def rows_to_score(
     rows = features_as_of(
         leads,
         plan,
-        events=_events_to_score(options, config, model),
+        events=events_to_score(options, config, model),
         field_history=read_table(Path(history.path), query=history.query) if history else None,
         as_of=as_of,
         cutoffs=at,
@@ -203,7 +203,7 @@ def rows_to_score(
     return replace(rows, notes={**notes, **rows.notes}, asked=asked), as_of
 
 
-def _events_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> pd.DataFrame | None:
+def events_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> pd.DataFrame | None:
     """Read the events that the model was trained with; None where it was trained without."""
     from propensity.features import few_texts
     from propensity.storage.tables import read_table

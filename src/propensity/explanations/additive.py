@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from propensity.schema import Schema
 
 MAX_VALUE_CHARACTERS = 40
+# Log-odds closer than this are one: a quotient of what lies between them is noise.
+TINY_LOG_ODDS = 1e-6
 # Parts further than this from the score they explain explain another one.
 PARTS_TOLERANCE = 1e-6
 
@@ -150,7 +152,7 @@ def explain(
     -------
     Explanation
     """
-    contributions = _shared_out(contributions, margin - base)
+    contributions = shared_out(contributions, margin - base)
     start = np.array(reference.margin_parts)
     parts = calibrator.slope * (contributions - start)
     reference_margin = np.array([base + start.sum()])
@@ -167,10 +169,10 @@ def explain(
         calibrator.probability(margin) - reference_probability,
         moved,
         out=np.full_like(moved, reference_probability * (1 - reference_probability)),
-        where=np.abs(moved) > 1e-6,
+        where=np.abs(moved) > TINY_LOG_ODDS,
     )
     # What rounding of the shown probability leaves over is shared out too.
-    points = _shared_out(100 * parts * scale[:, None], 100 * (probability - reference_probability))
+    points = shared_out(100 * parts * scale[:, None], 100 * (probability - reference_probability))
     return Explanation(
         log_odds_parts=parts,
         points=points,
@@ -179,7 +181,7 @@ def explain(
     )
 
 
-def _shared_out(parts: np.ndarray, total: np.ndarray) -> np.ndarray:
+def shared_out(parts: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Make each row sum to its total, what is missing shared out by size so that it can swell no part."""
     size = np.abs(parts)
     whole = size.sum(axis=1)

@@ -4,6 +4,9 @@ A lead was scored then by one model and now by another, and between the two inst
 passed, things happened, fields were edited. Each model scores the record after every step. What a step changed is the
 mean of what it changed under either model; what the model changed is the mean of the change under the record of then
 and that of now. So neither is told first, and all parts add up to the change exactly.
+
+Within a step each name is due what its part in the log-odds moved, in points by the mean slope of the logistic function
+between the two probabilities: the Aumann-Shapley value of the step. What did not move is due nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from propensity.explanations.additive import TINY_LOG_ODDS, shared_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +27,14 @@ class Steps:
     ----------
     names : tuple of str
         What has a part in a score.
-    points : array of float, shape (n_steps + 1, n_names)
-        Percentage points of each; rows differ by as much as the probabilities.
+    log_odds_parts : array of float, shape (n_steps + 1, n_names)
+        Parts in the calibrated log-odds; rows differ by as much as those do.
     probability : array of float, shape (n_steps + 1,)
+        As shown.
     """
 
     names: tuple[str, ...]
-    points: np.ndarray
+    log_odds_parts: np.ndarray
     probability: np.ndarray
 
 
@@ -68,8 +74,8 @@ def attribute(then: Steps, now: Steps) -> Change:
 
     Examples
     --------
-    >>> then = Steps(names=("visits",), points=np.array([[0.0], [4.0]]), probability=np.array([0.10, 0.14]))
-    >>> now = Steps(names=("visits",), points=np.array([[1.0], [9.0]]), probability=np.array([0.12, 0.20]))
+    >>> then = Steps(names=("visits",), log_odds_parts=np.array([[0.0], [0.3]]), probability=np.array([0.10, 0.14]))
+    >>> now = Steps(names=("visits",), log_odds_parts=np.array([[0.1], [0.7]]), probability=np.array([0.12, 0.20]))
     >>> found = attribute(then, now)
     >>> found.data.round(9).tolist(), round(found.model, 9), round(found.total, 9)
     ([[6.0]], 4.0, 10.0)
@@ -81,8 +87,14 @@ def attribute(then: Steps, now: Steps) -> Change:
 
 
 def _by_step(steps: Steps, names: Sequence[str]) -> np.ndarray:
-    """Give what each step changed, by name; nothing for names the model does not know."""
-    found = np.zeros((len(names), len(steps.points) - 1))
+    """Give the points each step changed, by name; nothing for names the model does not know."""
+    moved = np.diff(steps.log_odds_parts, axis=0)
+    total = 100 * np.diff(steps.probability)
+    p = steps.probability[:-1]
+    # Next to no change a quotient is noise: the tangent there.
+    whole = moved.sum(axis=1)
+    slope = np.divide(total, whole, out=100 * p * (1 - p), where=np.abs(whole) > TINY_LOG_ODDS)
+    found = np.zeros((len(names), len(total)))
     place = {name: i for i, name in enumerate(names)}
-    found[[place[name] for name in steps.names]] = np.diff(steps.points, axis=0).T
+    found[[place[name] for name in steps.names]] = shared_out(moved * slope[:, None], total).T
     return found

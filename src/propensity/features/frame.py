@@ -408,7 +408,7 @@ def features_as_of(
     if cutoffs is not None:
         cutoff = microseconds(cutoffs.reset_index(drop=True))
     else:
-        cutoff = np.full(len(leads), _instant(as_of, plan) if as_of else _newest(tables, plan))
+        cutoff = np.full(len(leads), instant_of(as_of, plan) if as_of else _newest(tables, plan))
     if (cutoff == NEVER).all():
         msg = "Nothing says as of when to score: no stamp in the tables. Name it: --as-of YYYY-MM-DD."
         raise InputError(msg)
@@ -537,7 +537,7 @@ def _newest(tables: LeadTables, plan: FeaturePlan) -> int:
     return NEVER if newest is None else newest
 
 
-def _instant(text: str, plan: FeaturePlan) -> int:
+def instant_of(text: str, plan: FeaturePlan) -> int:
     """Read an instant a person named; a date alone is its first moment: what happened that day is not known yet."""
     try:
         at = pd.Timestamp(text)
