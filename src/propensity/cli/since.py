@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # What happens to a record between two scores, in this order.
 STEPS = ("time passing", "what happened", "edited fields")
 MAX_SHOWN = 10
+# Fewer points than this are shown as none.
+MIN_SHOWN = 0.005
 
 
 def add_since(parser: argparse.ArgumentParser) -> None:
@@ -248,17 +250,18 @@ def _change(change: Change, *, is_split: bool) -> dict[str, Any]:
     }
 
 
-def print_since(told: dict[str, Any]) -> None:
+def print_since(since: dict[str, Any]) -> None:
     """Print why a score moved, as people read it."""
-    then, now = told["then"], told["now"]
-    when = f"as of {then['as_of'][:10]}" if then["as_of"] else "then"
-    print(f"\nSince {when}: {_shown(then)} then, {_shown(now)} now", end="")
-    change = told.get("change")
+    then, now = since["then"], since["now"]
+    when = f"Since the score as of {then['as_of'][:10]}" if then["as_of"] else "Since then"
+    print(f"\n{when}: {_shown(then)} then, {_shown(now)} now", end="")
+    change = since.get("change")
     if change is None:
         print(". A score that no model gave cannot be taken apart: nothing is attributed.")
         return
     print(f": {change['points']:+.1f} points")
-    shown, rest = change["groups"][:MAX_SHOWN], change["groups"][MAX_SHOWN:]
+    told = [group for group in change["groups"] if abs(group["points"]) >= MIN_SHOWN]
+    shown, rest = told[:MAX_SHOWN], told[MAX_SHOWN:]
     parts = [(group["name"][:40], group["points"], group["steps"]) for group in shown]
     if rest:
         parts.append((f"{len(rest)} others", sum(group["points"] for group in rest), None))
@@ -275,10 +278,9 @@ def print_since(told: dict[str, Any]) -> None:
 
 
 def _shown(side: dict[str, Any]) -> str:
-    probability = "unscored" if side["probability"] is None else f"{side['probability']:.1%}"
-    return f"{probability} ({side['band']})"
+    return side["band"] if side["probability"] is None else f"{side['probability']:.1%} ({side['band']})"
 
 
 def _split(steps: dict[str, float] | None) -> str:
-    parts = [f"{name} {points:+.2f}" for name, points in (steps or {}).items() if abs(points) >= 0.005]
+    parts = [f"{name} {points:+.2f}" for name, points in (steps or {}).items() if abs(points) >= MIN_SHOWN]
     return f"  {', '.join(parts)}" if parts else ""
