@@ -173,7 +173,7 @@ def test_a_lead_that_was_not_there_is_said_so(flat: pd.DataFrame, models: dict[s
         "explain", "leads.csv", "--model", str(models["first"]), "--lead", str(flat["Lead"][0]), "--since", "old.csv"
     )
     assert (code, out) == (2, "")
-    assert "old.csv does not hold the lead (--lead)" in err
+    assert "No such lead in old.csv (--lead)" in err
 
 
 def test_a_score_that_no_model_gave_is_not_taken_apart(flat: pd.DataFrame, models: dict[str, Path]) -> None:

@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from propensity.cli.lift import lift, print_lift
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
-from propensity.cli.rows import rows_to_score
+from propensity.cli.rows import places_of, rows_to_score
 from propensity.cli.since import add_since, print_since, since
-from propensity.errors import InputError
 
 if TYPE_CHECKING:
+    from propensity.cli.models import Found
+    from propensity.config import Config
     from propensity.explanations import Evidence, Explanation
     from propensity.model import PropensityModel
     from propensity.scoring import Judged
@@ -35,6 +37,11 @@ def add_explain(commands: Any) -> None:
     add_model(explain)
     add_tables(explain, cutoffs=False)
     add_since(explain)
+    explain.add_argument(
+        "--lift",
+        action="store_true",
+        help="what leads like it, but a band higher, did more or less of: behaviours held by [learner] monotone",
+    )
     explain.add_argument("--plot", metavar="PNG", help="also draw it as a waterfall")
     add_json(explain)
     explain.set_defaults(action=run_explain)
@@ -42,37 +49,52 @@ def add_explain(commands: Any) -> None:
 
 def run_explain(options: argparse.Namespace) -> None:
     """Show one lead's contributions."""
-    from propensity.explanations import grouped
-    from propensity.plotting import plot_waterfall
-    from propensity.schema import read_ids
-    from propensity.scoring import cutoffs_of, evidence_of, judge, score
-    from propensity.storage.writing import check_writable, replacing
+    from propensity.storage.writing import check_writable
 
     plot = Path(options.plot) if options.plot else None
     if plot is not None:
         check_writable(plot)
     config = optional_config(options)
-    found_model = find_model(options, config)
-    model, why = found_model.model, found_model.why if found_model.rules_reason else ""
+    found = find_model(options, config)
+    answer = _explained(options, config, found, plot)
+    if options.json:
+        print(json.dumps(answer, allow_nan=False))
+        return
+    _print_explanation(answer, found.why if found.rules_reason else "")
+    for name, print_more in (("since", print_since), ("lift", print_lift)):
+        if name in answer:
+            print_more(answer[name])
+    if found.standin_reason:
+        print(f"Warning: {found.why}")
+    if plot is not None and answer["reference_probability"] is None:
+        print("No plot was drawn: the rules answered, and there is nothing to add up.")
+
+
+def _explained(options: argparse.Namespace, config: Config | None, found: Found, plot: Path | None) -> dict[str, Any]:
+    """Give all that is known of why one lead scores as it does, and draw it."""
+    from propensity.explanations import grouped
+    from propensity.scoring import cutoffs_of, evidence_of, judge, score
+
+    model = found.model
     read, as_of = rows_to_score(options, config, model)
-    leads = read.frame
-    judged = judge(leads, model)
-    found = [i for i, key in enumerate(read_ids(judged.rows.ids, missing=())) if key == options.lead.strip()]
-    if not found:
-        msg = "No such lead in the file (--lead). Give the id exactly as the file writes it."
-        raise InputError(msg)
-    row = found[0]
-    lead = leads.iloc[[int(judged.rows.position[row])]].reset_index(drop=True)
-    aside = None if read.aside is None else read.aside[judged.rows.position[[row]]]
-    shown = score(lead, model=model, as_of=as_of, fallback_reason=found_model.rules_reason, aside=aside).frame.iloc[0]
+    rows = read.some(places_of(read.frame, model, options.lead, what=Path(options.leads).name))
+    lead, row = rows.frame, 0
+    judged = judge(lead, model)
+    shown = score(lead, model=model, as_of=as_of, fallback_reason=found.rules_reason, aside=rows.aside).frame.iloc[row]
     explanation = judged.explanation if shown["scored_by"] == "model" else None
     parts = _parts(judged, explanation, model, row)
-    evidence, together, groups = None, None, []
+    groups, more = [], {}
     if explanation is not None:
-        evidence = evidence_of(judged, model, cutoff=cutoffs_of(leads, model, judged.rows))
+        evidence = evidence_of(judged, model, cutoff=cutoffs_of(lead, model, judged.rows))
         together = grouped(explanation, [group.columns for group in evidence.groups])
         groups = _groups(evidence, together, model, row)
-    answer = {
+        if plot is not None:
+            _draw(plot, evidence, together, row)
+        if options.lift:
+            more["lift"] = lift(options, config, model, lead)
+    if options.since:
+        more["since"] = since(options, config, found, lead, as_of)
+    return {
         "lead": options.lead,
         "probability": _number(shown["probability"]),
         "band": shown["band"],
@@ -83,32 +105,36 @@ def run_explain(options: argparse.Namespace) -> None:
         "points": _number(shown["points"]),
         "fit_pp": _number(shown["fit_pp"]),
         "behaviour_pp": _number(shown["behaviour_pp"]),
-        "reference_probability": explanation.reference_probability if explanation else None,
-        "reference_log_odds": explanation.reference_log_odds if explanation else None,
-        "log_odds": explanation.reference_log_odds + sum(part["log_odds"] for part in parts) if explanation else None,
+        **_reference(explanation, parts),
         "groups": groups,
         "contributions": parts,
         "reasons": [str(shown[name]) for name in shown.index if str(name).startswith("reason_") and shown[name]],
         "model_version": shown["model_version"],
+        **more,
     }
-    if options.since:
-        answer["since"] = since(options, config, found_model, lead, as_of)
-    if plot is not None and together is not None and evidence is not None:
-        names = [group.name for group in evidence.groups]
-        brief = [evidence.brief(row, i) for i in range(len(names))]
-        figure = plot_waterfall(together, row, names=names, shown=brief)
-        with replacing(plot) as temporary:
-            figure.savefig(temporary, format="png", dpi=120)
-    if options.json:
-        print(json.dumps(answer, allow_nan=False))
-    else:
-        _print_explanation(answer, why)
-        if options.since:
-            print_since(answer["since"])
-        if found_model.standin_reason:
-            print(f"Warning: {found_model.why}")
-        if plot is not None and explanation is None:
-            print("No plot was drawn: the rules answered, and there is nothing to add up.")
+
+
+def _reference(explanation: Explanation | None, parts: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Say where the parts start from, and where they end."""
+    if explanation is None:
+        return dict.fromkeys(("reference_probability", "reference_log_odds", "log_odds"))
+    start = explanation.reference_log_odds
+    return {
+        "reference_probability": explanation.reference_probability,
+        "reference_log_odds": start,
+        "log_odds": start + sum(part["log_odds"] for part in parts),
+    }
+
+
+def _draw(path: Path, evidence: Evidence, together: Explanation, row: int) -> None:
+    from propensity.plotting import plot_waterfall
+    from propensity.storage.writing import replacing
+
+    names = [group.name for group in evidence.groups]
+    brief = [evidence.brief(row, i) for i in range(len(names))]
+    figure = plot_waterfall(together, row, names=names, shown=brief)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
 
 
 def _parts(judged: Judged, explanation: Explanation | None, model: PropensityModel, row: int) -> list[dict[str, Any]]:

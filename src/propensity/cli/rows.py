@@ -300,6 +300,24 @@ def _newest_date(leads: pd.DataFrame, model: PropensityModel, config: Config | N
     return "" if newest is None else newest.isoformat()
 
 
+def places_of(leads: pd.DataFrame, model: PropensityModel, lead: str, *, what: str) -> np.ndarray:
+    """Give the rows of one lead, known by its id, or by the number of its row where leads have none."""
+    import numpy as np
+
+    from propensity.schema import find_column, read_ids
+
+    if model.schema.id is None:
+        numbers = np.arange(1, len(leads) + 1).astype(str)
+        places = np.flatnonzero(numbers == lead.strip())
+    else:
+        ids = read_ids(leads[find_column(leads, model.schema.id, key="columns.id")], missing=())
+        places = np.flatnonzero((ids == lead.strip()).to_numpy())
+    if not len(places):
+        msg = f"No such lead in {what} (--lead). Give the id exactly as the file writes it."
+        raise InputError(msg)
+    return places
+
+
 def said_aside(aside: Mapping[str, int], as_of: str, *, result: str) -> list[str]:
     """Say in words how many rows nobody scores, and why."""
     cutoff = as_of or "their cutoff"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import find_model
-from propensity.cli.rows import events_to_score
+from propensity.cli.rows import events_to_score, places_of
 from propensity.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,8 +109,10 @@ def _records(
 
     query = config.data.leads.query if config and config.data.leads else ""
     whole_then, whole_now = (read_table(Path(path), query=query) for path in (options.since, options.leads))
-    lead_then = _one(whole_then, model, options.lead, what=Path(options.since).name)
-    lead_now = _one(whole_now, model, options.lead, what=Path(options.leads).name)
+    lead_then, lead_now = (
+        whole.iloc[places_of(whole, model, options.lead, what=Path(path).name)].reset_index(drop=True)
+        for whole, path in ((whole_then, options.since), (whole_now, options.leads))
+    )
     if not (options.events or wants_features(whole_now, model)):  # rows as the model takes them
         return (
             _Record(lead=lead_then, events=None, as_of=options.since_as_of),
@@ -145,21 +147,6 @@ def _records(
         known = {name: made[name] for name in lead.columns if name in made.columns} if history is not None else {}
         records.append(_Record(lead=lead.assign(**known), events=log, as_of=instant))
     return records[0], records[1]
-
-
-def _one(leads: pd.DataFrame, model: PropensityModel, lead: str, *, what: str) -> pd.DataFrame:
-    """Give the row of one lead, known by its id, or by its number where leads have none."""
-    from propensity.schema import find_column, read_ids
-
-    if model.schema.id is None:
-        places = [int(lead) - 1] if lead.isdigit() and 0 < int(lead) <= len(leads) else []
-    else:
-        ids = read_ids(leads[find_column(leads, model.schema.id, key="columns.id")], missing=())
-        places = [i for i, key in enumerate(ids) if key == lead.strip()][:1]
-    if not places:
-        msg = f"{what} does not hold the lead (--lead): nothing was known of it then. Name a file that does."
-        raise InputError(msg)
-    return leads.iloc[places].reset_index(drop=True)
 
 
 def _row(model: PropensityModel, record: _Record) -> pd.DataFrame:

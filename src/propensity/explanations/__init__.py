@@ -12,19 +12,23 @@ from propensity.explanations.additive import (
 )
 from propensity.explanations.change import Change, Steps, attribute
 from propensity.explanations.importance import importance
+from propensity.explanations.lift import Action, Lift, find_lift
 from propensity.explanations.wording import Evidence, Group, reason_groups, reason_texts, show_value
 
 __all__ = [
+    "Action",
     "Change",
     "Evidence",
     "Explanation",
     "Group",
+    "Lift",
     "Reference",
     "Steps",
     "attribute",
     "explain",
     "family_points",
     "fault_of_parts",
+    "find_lift",
     "fit_reference",
     "grouped",
     "importance",

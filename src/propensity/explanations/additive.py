@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from propensity.schema import Schema
 
 MAX_VALUE_CHARACTERS = 40
+# Fewer leads than this would make a percentile a single lead's.
+MIN_REACH_LEADS = 20
 # Log-odds closer than this are one: a quotient of what lies between them is noise.
 TINY_LOG_ODDS = 1e-6
 # Parts further than this from the score they explain explain another one.
@@ -36,10 +38,14 @@ class Reference:
         Mean contribution of each feature among those leads.
     typical : tuple of str
         What those leads usually hold, in words, one a feature.
+    reach : tuple of (float, float) or None
+        Between which values nine in ten SQL leads lie, one a feature: 5th and 95th percentile. None for what is no
+        number, and where too few leads would tell of single ones. Empty in older bundles.
     """
 
     margin_parts: tuple[float, ...]
     typical: tuple[str, ...]
+    reach: tuple[tuple[float, float] | None, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the reference as plain JSON values."""
@@ -48,7 +54,8 @@ class Reference:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Reference:
         """Restore a reference from `to_dict`."""
-        return cls(margin_parts=tuple(values["margin_parts"]), typical=tuple(values["typical"]))
+        reach = tuple(None if ends is None else (float(ends[0]), float(ends[1])) for ends in values.get("reach", ()))
+        return cls(margin_parts=tuple(values["margin_parts"]), typical=tuple(values["typical"]), reach=reach)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +78,14 @@ class Explanation:
 
 
 def fit_reference(
-    contributions: np.ndarray, values: pd.DataFrame, schema: Schema, *, is_nurture: np.ndarray
+    contributions: np.ndarray,
+    values: pd.DataFrame,
+    schema: Schema,
+    *,
+    is_nurture: np.ndarray,
+    is_sql: np.ndarray | None = None,
 ) -> Reference:
-    """Describe the typical nurture lead.
+    """Describe the typical nurture lead, and within what SQL leads lie.
 
     Parameters
     ----------
@@ -83,6 +95,8 @@ def fit_reference(
     schema : Schema
     is_nurture : array of bool, shape (n_leads,)
         All rows are used where none is.
+    is_sql : array of bool or None, shape (n_leads,)
+        None: nothing is told of SQL leads.
 
     Returns
     -------
@@ -102,7 +116,20 @@ def fit_reference(
             most = [str(level) for level, n in counts.items() if n == counts.max() >= MIN_LEVEL_ROWS]
             typical.append(min(most)[:MAX_VALUE_CHARACTERS] if most else "various")
     means = [float(part) for part in contributions[chosen].mean(axis=0)]
-    return Reference(margin_parts=tuple(means), typical=tuple(typical))
+    reach: list[tuple[float, float] | None] = [None] * len(schema.columns)
+    if is_sql is not None:
+        cells = values[is_sql]
+        reach = [_reach(cells[column.name]) if column.kind == "number" else None for column in schema.columns]
+    return Reference(margin_parts=tuple(means), typical=tuple(typical), reach=tuple(reach))
+
+
+def _reach(cells: pd.Series) -> tuple[float, float] | None:
+    known = cells.dropna()
+    if len(known) < MIN_REACH_LEADS:
+        return None
+    # Values that leads have, not between them: nobody makes one and a half visits.
+    low, high = known.quantile([0.05, 0.95], interpolation="nearest")
+    return float(low), float(high)
 
 
 def fault_of_parts(margin: np.ndarray, contributions: np.ndarray, base: float) -> str:

@@ -23,7 +23,7 @@ from propensity.learners import MayGoOn, check_tuner, margin_loss
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
 from propensity.reporting import model_card
-from propensity.schema import NURTURE, Tables
+from propensity.schema import NURTURE, SQL, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
 from propensity.training.curve import Curve, few_curve, learning_curve, months_for
 from propensity.training.learning import fit_points_calibrator, learn, time_bound
@@ -237,8 +237,8 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         ),
     )
     probability = learned.calibrator.probability(margin)
-    nurture = learned.bands.assign(probability) == NURTURE
-    reference = fit_reference(contributions, some, schema, is_nurture=nurture)
+    band = learned.bands.assign(probability)
+    reference = fit_reference(contributions, some, schema, is_nurture=band == NURTURE, is_sql=band == SQL)
     explanation = explain(contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference)
     tell("looking at what more leads would teach", 1 - 0.5 / steps)
     curve = _curve(
