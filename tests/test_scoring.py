@@ -172,13 +172,14 @@ def test_one_lead_needs_no_id_and_no_reasons() -> None:
 
 def test_reasons_that_fail_their_test_are_not_written_and_scores_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     held = score(leads(), model=MODEL)
-    whole = Blend.explain
+    whole = Blend.explain_by_learner
 
-    def shifted(blend: Blend, matrix: np.ndarray) -> Parts:
-        parts = whole(blend, matrix)
-        return parts._replace(contributions=parts.contributions + np.array([0.0, 2e-6, 0.0]) * (matrix[:, [1]] > 3))
+    def shifted(blend: Blend, matrix: np.ndarray) -> tuple[Parts, dict[str, tuple[float, np.ndarray]]]:
+        parts, members = whole(blend, matrix)
+        moved = np.array([0.0, 2e-6, 0.0]) * (matrix[:, [1]] > 3)
+        return parts._replace(contributions=parts.contributions + moved), members
 
-    monkeypatch.setattr(Blend, "explain", shifted)
+    monkeypatch.setattr(Blend, "explain_by_learner", shifted)
     found = score(leads(), model=MODEL)
     assert found.tally.reasons_fault == "parts of 1 of 3 leads do not add up to the score"
     shown = [name for name in map(str, held.frame) if name.startswith("reason_") or name.endswith("_pp")]

@@ -201,14 +201,20 @@ class _Told:
 
 
 def _told(learned: Learned, matrix: np.ndarray, reference: Reference, *, fault: str = "") -> _Told:
-    margin, contributions, base = learned.blend.explain(matrix)
+    (margin, contributions, base), members = learned.blend.explain_by_learner(matrix)
     probability = np.round(learned.calibrator.probability(margin), DECIMALS)
     low, high = stability_range(margin, learned.spread(matrix, margin), calibrator=learned.calibrator)
     fault = fault or fault_of_parts(margin, contributions, base) or _fault_of_sample(learned, matrix, contributions)
     explanation = None
     if not fault:
         explanation = explain(
-            contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference
+            contributions,
+            base,
+            margin,
+            probability,
+            calibrator=learned.calibrator,
+            reference=reference,
+            members=members,
         )
     return _Told(probability=probability, low=low, high=high, explanation=explanation, fault=fault)
 

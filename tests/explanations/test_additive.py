@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from propensity.explanations import (
     explain,
     family_points,
     fit_reference,
+    grouped,
     strongest,
 )
 from propensity.schema import Column, Schema
@@ -189,3 +191,41 @@ def test_all_parts_of_a_lead_are_listed_by_size_whatever_their_sign() -> None:
         np.array([[0, 0, 0], [10.0, -30.0, 20.0]]), parts=np.array([[0, 0, 0], [0.1, -0.3, 0.2]])
     )
     assert strongest(explanation, ["a", "b", "c"], 1) == [("b", -0.3, -30.0), ("c", 0.2, 20.0), ("a", 0.1, 10.0)]
+
+
+@pytest.mark.parametrize("slope", [0.8, -0.5])
+def test_learners_that_put_a_part_on_its_side_are_counted_by_their_shares(slope: float) -> None:
+    reference = replace(REFERENCE, members={"linear": (0.0, -0.5, 0.0), "small": (0.2, -0.1, 0.0)})
+    linear, small = np.array([[1.0, -1.0, 0.5]]), np.array([[0.1, 0.4, 0.5]])
+    contributions = 0.7 * linear + 0.3 * small
+    margin = 0.2 + contributions.sum(axis=1)
+    own = calibrator(slope=slope)
+    found = explain(
+        contributions,
+        0.2,
+        margin,
+        np.round(own.probability(margin), 9),
+        calibrator=own,
+        reference=replace(reference, margin_parts=(0.06, -0.38, 0.0)),
+        members={"linear": (0.7, linear), "small": (0.3, small)},
+    )
+    # Against their references: linear 1, -0.5 and 0.5, small -0.1, 0.5 and 0.5, both together 0.67, -0.2 and 0.5.
+    np.testing.assert_allclose(found.agreement(), [[0.7, 0.7, 1.0]])
+    np.testing.assert_allclose(grouped(found, [(0, 1), (2,)]).agreement(), [[1.0, 1.0]])
+
+
+def test_learners_that_the_reference_does_not_know_are_not_asked() -> None:
+    parts = some_parts(3)
+    found, _ = explained(parts, calibrator=calibrator())
+    assert found.members == ()
+    assert (found.agreement() == 1).all()
+
+
+def test_a_sum_of_columns_does_not_hang_on_the_batch() -> None:
+    parts = some_parts(200, scale=3.0)
+    whole = Explanation(log_odds_parts=parts, points=parts, reference_log_odds=0.0, reference_probability=0.5)
+    together = grouped(whole, [(2, 0), (), (1,)]).points
+    np.testing.assert_allclose(together, np.column_stack([parts[:, 2] + parts[:, 0], np.zeros(200), parts[:, 1]]))
+    for i in range(200):
+        one = replace(whole, log_odds_parts=parts[[i]], points=parts[[i]])
+        np.testing.assert_array_equal(grouped(one, [(2, 0), (), (1,)]).points, together[[i]])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,6 +75,21 @@ def test_reasons_are_up_to_n_less_one_for_and_one_against(
     parts: list[float], n_reasons: int, expected: list[str]
 ) -> None:
     assert texts(parts, n_reasons=n_reasons) == expected + [""] * (n_reasons - len(expected))
+
+
+def test_what_learners_do_not_agree_on_is_no_reason() -> None:
+    evidence = Evidence(
+        groups=reason_groups(SCHEMA, FeaturePlan()),
+        raw=[["Metals "], ["unknown"], [7.0]],
+        values=[["metals"], [np.nan], [7.0]],
+        reference=REFERENCE,
+    )
+    parts = np.array([[0.5, -0.4, 1.0]])
+    split = replace(explanation_of(parts), members=((0.79, parts), (0.21, parts * [-1.0, 1.0, 1.0])))
+    (found,) = reason_texts(split, evidence, n_reasons=4)
+    assert found.tolist() == [f"{CLICKS}, +10.0 points", f"{VISITS}, -4.0 points", "", ""]
+    agreed = replace(split, members=((0.8, parts), (0.2, parts * [-1.0, 1.0, 1.0])))
+    assert [*reason_texts(agreed, evidence, n_reasons=4)[0]] == texts([0.5, -0.4, 1.0], n_reasons=4)
 
 
 def schema_of(*names: str) -> Schema:

@@ -89,6 +89,17 @@ def test_a_forest_on_the_linear_model_corrects_it_and_the_parts_still_sum_to_the
     np.testing.assert_allclose(alone.margin(margins), margins[ON_LINEAR, 10], rtol=0, atol=0)
 
 
+def test_what_each_learner_says_adds_up_by_shares_to_what_the_blend_says() -> None:
+    matrix, y = crossed_leads()
+    recipe = Recipe(shares={"small": 0.2, ON_LINEAR: 0.5, LINEAR: 0.3}, n_trees={"small": 10, ON_LINEAR: 20})
+    parts, members = learners_of(matrix, y, max_depth=4).blend(recipe).explain_by_learner(matrix)
+    assert {name: share for name, (share, _) in members.items()} == dict(recipe.named())
+    together = sum(share * own for share, own in members.values())
+    np.testing.assert_allclose(together, parts.contributions, rtol=0, atol=1e-12)
+    alone = learners_of(matrix, y, max_depth=4).blend(Recipe(shares={LINEAR: 1.0}, n_trees={}))
+    assert alone.explain_by_learner(matrix)[1] == {}
+
+
 def test_a_forest_on_the_linear_model_finds_what_the_line_leaves_and_nothing_where_the_line_says_all() -> None:
     matrix, y = crossed_leads(3000)
     steady = np.random.default_rng(1).random(3000) < 1 / (1 + np.exp(3 - matrix[:, 0]))

@@ -7,7 +7,8 @@ percentage points is the Aumann-Shapley value of the logistic function of a sum.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,11 +42,14 @@ class Reference:
     reach : tuple of (float, float) or None
         Between which values nine in ten SQL leads lie, one a feature: 5th and 95th percentile. None for what is no
         number, and where too few leads would tell of single ones. Empty in older bundles.
+    members : mapping of learner to tuple of float
+        Mean contribution of each feature by each learner of the blend among those leads. Empty in older bundles.
     """
 
     margin_parts: tuple[float, ...]
     typical: tuple[str, ...]
     reach: tuple[tuple[float, float] | None, ...] = ()
+    members: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the reference as plain JSON values."""
@@ -55,7 +59,12 @@ class Reference:
     def from_dict(cls, values: Mapping[str, Any]) -> Reference:
         """Restore a reference from `to_dict`."""
         reach = tuple(None if ends is None else (float(ends[0]), float(ends[1])) for ends in values.get("reach", ()))
-        return cls(margin_parts=tuple(values["margin_parts"]), typical=tuple(values["typical"]), reach=reach)
+        return cls(
+            margin_parts=tuple(values["margin_parts"]),
+            typical=tuple(values["typical"]),
+            reach=reach,
+            members={str(name): tuple(map(float, parts)) for name, parts in values.get("members", {}).items()},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +78,28 @@ class Explanation:
     points : array of float, shape (n_leads, n_features)
         Percentage points; a row's points sum to 100 (probability - reference_probability).
     reference_log_odds, reference_probability : float
+    members : tuple of (float, array of float, shape (n_leads, n_features))
+        The share each learner has in the whole, and its own log-odds parts against its own reference. Empty: they
+        were not asked.
     """
 
     log_odds_parts: np.ndarray
     points: np.ndarray
     reference_log_odds: float
     reference_probability: float
+    members: tuple[tuple[float, np.ndarray], ...] = ()
+
+    def agreement(self) -> np.ndarray:
+        """Give which share of the learners puts each part on the side it is on; 1 where they were not asked.
+
+        Returns
+        -------
+        array of float in [0, 1], shape (n_leads, n_features)
+        """
+        if not self.members:
+            return np.ones(self.log_odds_parts.shape)
+        side = np.sign(self.log_odds_parts)
+        return np.asarray(sum(share * (np.sign(parts) == side) for share, parts in self.members))
 
 
 def fit_reference(
@@ -84,6 +109,7 @@ def fit_reference(
     *,
     is_nurture: np.ndarray,
     is_sql: np.ndarray | None = None,
+    members: Mapping[str, np.ndarray] | None = None,
 ) -> Reference:
     """Describe the typical nurture lead, and within what SQL leads lie.
 
@@ -97,6 +123,8 @@ def fit_reference(
         All rows are used where none is.
     is_sql : array of bool or None, shape (n_leads,)
         None: nothing is told of SQL leads.
+    members : mapping of learner to array of float, shape (n_leads, n_features), or None
+        Margin parts by each learner of the blend.
 
     Returns
     -------
@@ -120,7 +148,8 @@ def fit_reference(
     if is_sql is not None:
         cells = values[is_sql]
         reach = [_reach(cells[column.name]) if column.kind == "number" else None for column in schema.columns]
-    return Reference(margin_parts=tuple(means), typical=tuple(typical), reach=tuple(reach))
+    own = {name: tuple(map(float, parts[chosen].mean(axis=0))) for name, parts in sorted((members or {}).items())}
+    return Reference(margin_parts=tuple(means), typical=tuple(typical), reach=tuple(reach), members=own)
 
 
 def _reach(cells: pd.Series) -> tuple[float, float] | None:
@@ -160,6 +189,7 @@ def explain(
     *,
     calibrator: Calibrator,
     reference: Reference,
+    members: Mapping[str, tuple[float, np.ndarray]] | None = None,
 ) -> Explanation:
     """Carry margin contributions through calibration into percentage points.
 
@@ -174,6 +204,8 @@ def explain(
         As shown, so that the points sum to the shown difference.
     calibrator : Calibrator
     reference : Reference
+    members : mapping of learner to (float, array of float, shape (n_leads, n_features)), or None
+        Shares, and margin parts by each learner of the blend. Not asked where the reference does not know them.
 
     Returns
     -------
@@ -200,11 +232,14 @@ def explain(
     )
     # What rounding of the shown probability leaves over is shared out too.
     points = shared_out(100 * parts * scale[:, None], 100 * (probability - reference_probability))
+    asked = members if members and {*members} == {*reference.members} else {}
+    own_start = {name: np.array(reference.members[name]) for name in asked}
     return Explanation(
         log_odds_parts=parts,
         points=points,
         reference_log_odds=reference_log_odds,
         reference_probability=reference_probability,
+        members=tuple((share, calibrator.slope * (own - own_start[name])) for name, (share, own) in asked.items()),
     )
 
 
@@ -243,13 +278,26 @@ def grouped(explanation: Explanation, columns: Sequence[Sequence[int]]) -> Expla
         explanation,
         log_odds_parts=_summed(explanation.log_odds_parts, columns),
         points=_summed(explanation.points, columns),
+        members=tuple((share, _summed(parts, columns)) for share, parts in explanation.members),
     )
 
 
 def _summed(parts: np.ndarray, columns: Sequence[Sequence[int]]) -> np.ndarray:
-    # Row by row in memory: else the order of a sum, and its last bits, would depend on the batch.
-    sums = [np.ascontiguousarray(parts[:, [*own]]).sum(axis=1) for own in columns]
-    return np.stack(sums, axis=1) if sums else np.empty((len(parts), 0))
+    """Sum the columns of each group, left to right whatever the batch; nothing for a group of none."""
+    sums = np.zeros((len(parts), len(columns)))
+    filled, order, starts = _layout(tuple(map(tuple, columns)))
+    if len(starts) and len(parts):
+        sums[:, filled] = np.add.reduceat(np.ascontiguousarray(parts[:, order]), starts, axis=1)
+    return sums
+
+
+@cache
+def _layout(columns: tuple[tuple[int, ...], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the groups that hold columns, these columns group by group, and where each group starts among them."""
+    filled = np.array([i for i, own in enumerate(columns) if own], dtype=int)
+    order = np.array([place for own in columns for place in own], dtype=int)
+    starts = np.cumsum([0, *(len(columns[i]) for i in filled[:-1])]) if len(filled) else filled
+    return filled, order, starts
 
 
 def strongest(explanation: Explanation, names: Sequence[str], row: int) -> list[tuple[str, float, float]]:

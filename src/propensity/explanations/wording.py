@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A part smaller than this many log-odds is no reason for anything.
 MIN_REASON = 0.05
+MIN_AGREEMENT = 0.8 - 1e-9
 DAY = 86_400_000_000  # in microseconds
 NOT_GIVEN = "not given"
 # Whole floats beyond are no numbers people count in.
@@ -248,10 +249,13 @@ def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int
     Returns
     -------
     array of str, shape (n_leads, n_reasons)
-        Strongest first, those for before the one against, then empty texts. A part below 0.05 log-odds is no reason.
+        Strongest first, those for before the one against, then empty texts. No reason is a part below 0.05 log-odds,
+        nor one that learners of less than 0.8 of the blend put on the side it is on.
     """
     together = grouped(explanation, [group.columns for group in evidence.groups])
-    chosen = _chosen(together.log_odds_parts, n_reasons)
+    # Where the learners do not agree which way something moves a lead, nobody should be told.
+    is_sure = together.agreement() >= MIN_AGREEMENT
+    chosen = _chosen(np.where(is_sure, together.log_odds_parts, 0.0), n_reasons)
     texts = np.full(chosen.shape, "", dtype=object)
     rows, ranks = np.nonzero(chosen >= 0)
     groups = chosen[rows, ranks]

@@ -161,35 +161,55 @@ class Blend:
     linear: LinearModel | None
     shifts: Shifts | None = None
 
-    def _learners(self) -> Iterator[tuple[float, Forest | LinearModel | Shifts]]:
+    def _learners(self) -> Iterator[tuple[str, float, Forest | LinearModel | Shifts]]:
         for name, weight in self.recipe.weights():
             learner = self.linear if name == LINEAR else self.forests[name]
             if learner is not None:
-                yield weight, learner
+                yield name, weight, learner
         if self.shifts is not None:
-            yield 1.0, self.shifts
+            yield "shifts", 1.0, self.shifts
 
     def margin(self, matrix: np.ndarray) -> np.ndarray:
         """Give each row's margin in log-odds, shape (n_leads,)."""
         total = np.zeros(len(matrix))
-        for weight, learner in self._learners():
+        for _, weight, learner in self._learners():
             total += weight * learner.margin(matrix)
         return total
 
     def explain(self, matrix: np.ndarray) -> Parts:
         """Split each margin, as `margin` gives it to the bit, into one part a feature; exact to about 1e-7."""
+        return self.explain_by_learner(matrix)[0]
+
+    def explain_by_learner(self, matrix: np.ndarray) -> tuple[Parts, dict[str, tuple[float, np.ndarray]]]:
+        """Explain as `explain` does, and tell what each learner says.
+
+        Returns
+        -------
+        parts : Parts
+        members : dict of learner to (float, array of float, shape (n_leads, n_features))
+            Its share, and its own contributions: a forest that stands on the linear model together with that. Empty
+            where there is one learner alone.
+        """
         margin, contributions, base = np.zeros(len(matrix)), np.zeros(matrix.shape), 0.0
-        for weight, learner in self._learners():
+        own: dict[str, np.ndarray] = {}
+        for name, weight, learner in self._learners():
             parts = learner.explain(matrix)
             margin += weight * parts.margin
             contributions += weight * parts.contributions
             base += weight * parts.base
-        return Parts(margin, contributions, base)
+            own[name] = parts.contributions
+        shares = dict(self.recipe.named())
+        if len(shares) == 1:
+            return Parts(margin, contributions, base), {}
+        members = {
+            name: (share, own[name] + own[LINEAR] if name == ON_LINEAR else own[name]) for name, share in shares.items()
+        }
+        return Parts(margin, contributions, base), members
 
     def lightgbm_contributions(self, matrix: np.ndarray) -> np.ndarray:
         """Give the contributions with the trees' by LightGBM: slow, and what `explain` is held against."""
         total = np.zeros(matrix.shape)
-        for weight, learner in self._learners():
+        for _, weight, learner in self._learners():
             if isinstance(learner, Forest):
                 total += weight * learner.lightgbm_contributions(matrix)[0]
             else:

@@ -225,7 +225,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
     verdict: Verdict = "skill" if evaluation.ranking_gain_low > 0 and learned.calibrator.slope > 0 else "no_skill"
     some = examples.read[[*schema.names]].iloc[_spread(len(examples.y), EXPLAINED_ROWS)]
     encoded = learned.encoder.encode(some)
-    margin, contributions, base = learned.blend.explain(encoded)
+    (margin, contributions, base), members = learned.blend.explain_by_learner(encoded)
     learned = replace(
         learned,
         guard=fit_guard(
@@ -238,7 +238,14 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
     )
     probability = learned.calibrator.probability(margin)
     band = learned.bands.assign(probability)
-    reference = fit_reference(contributions, some, schema, is_nurture=band == NURTURE, is_sql=band == SQL)
+    reference = fit_reference(
+        contributions,
+        some,
+        schema,
+        is_nurture=band == NURTURE,
+        is_sql=band == SQL,
+        members={name: parts for name, (_, parts) in members.items()},
+    )
     explanation = explain(contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference)
     tell("looking at what more leads would teach", 1 - 0.5 / steps)
     curve = _curve(
