@@ -474,6 +474,23 @@ def test_rows_without_a_cutoff_are_nobodys_to_score() -> None:
     assert score(frame, model=dated, fallback_reason="STALE").frame["scored_by"].to_list() == ["rules", "", "rules"]
 
 
+@pytest.mark.parametrize("cell", ["soon", "2026-13-45", "31/31/2026"])
+def test_a_cutoff_that_is_no_instant_is_refused(cell: str) -> None:
+    dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"))
+    with pytest.raises(InputError, match=r"'cutoff' of feature rows must hold instants"):
+        score(leads().assign(cutoff=["2026-01-01", cell, ""]), model=dated)
+    with pytest.raises(InputError, match=r"'cutoff' of feature rows must hold instants"):
+        predict_one({**ONE, "cutoff": cell}, model=dated)
+
+
+def test_a_part_is_judged_by_the_newest_instant_of_the_whole() -> None:
+    facts = {"data_end": "2026-01-01T00:00:00+00:00", "max_age_days": 30}
+    dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"), facts=facts)
+    part = leads().assign(cutoff="2026-01-15")
+    assert {*score(part, model=dated).frame["scored_by"]} == {"model"}
+    assert {*score(part, model=dated, newest="2026-03-15").frame["fallback_reason"]} == {"STALE"}
+
+
 def test_leads_that_were_not_there_yet_are_no_part_of_the_share() -> None:
     dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"))
     cutoff = pd.Series(pd.Timestamp("2026-01-01", tz="UTC"), index=range(10)).where(np.arange(10) < 5)

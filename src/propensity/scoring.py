@@ -454,7 +454,25 @@ def cutoffs_of(leads: pd.DataFrame, model: PropensityModel, rows: LeadRows) -> p
     found = None if name is None else resolve_columns(leads.columns).get(normalise_name(name))
     if found is None:
         return None
-    return pd.to_datetime(leads[found].iloc[rows.position], utc=True).reset_index(drop=True)
+    return read_cutoffs(leads[found].iloc[rows.position]).reset_index(drop=True)
+
+
+def read_cutoffs(cells: pd.Series) -> pd.Series:
+    """Read what feature rows say they are as of.
+
+    Raises
+    ------
+    InputError
+        A cell is no instant.
+    """
+    try:
+        return pd.to_datetime(cells, utc=True)
+    except (ValueError, TypeError, OverflowError) as error:
+        msg = (
+            f"Column {str(cells.name)[:40]!r} of feature rows must hold instants (YYYY-MM-DDThh:mm:ssZ, as `propensity "
+            "features` writes them), or nothing. Give the leads and --events instead, or write the rows anew."
+        )
+        raise InputError(msg) from error
 
 
 def _is_stale(model: PropensityModel, as_of: str) -> bool:
@@ -662,7 +680,7 @@ def _quick_answer(
     check_asked(model, n_reasons)
     cells = read_lead(lead, model.schema)
     cutoff = None if model.schema.cutoff is None else lead.get(model.schema.cutoff)
-    at = None if cutoff is None else pd.to_datetime(pd.Series([cutoff]), utc=True)
+    at = None if cutoff is None else read_cutoffs(pd.Series([cutoff], name=model.schema.cutoff))
     if at is not None and at.isna()[0]:
         return None
     if cells.is_bad or cells.absent or _is_stale(model, as_of if at is None else at[0].isoformat()):

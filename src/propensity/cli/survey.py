@@ -13,7 +13,7 @@ import pandas as pd
 from propensity.asof import Newest
 from propensity.errors import InputError
 from propensity.schema import NO_ROWS, conflicting_rows, find_column, lead_keys, normalise_name, read_texts
-from propensity.scoring import told_by
+from propensity.scoring import read_cutoffs, told_by
 from propensity.storage.repeats import Repeats
 from propensity.storage.scores import arrow_type
 
@@ -112,7 +112,7 @@ def survey(
             elif len(frame):
                 repeats.add(pd.DataFrame({"row": told_by(frame, model)}), here)
             if cutoff:
-                own = pd.to_datetime(frame[cutoff][keep], utc=True).dropna().unique()
+                own = read_cutoffs(frame[cutoff][keep]).dropna().unique()
                 instants = sorted({*instants, *own}, reverse=True)[:2]
             if dated:
                 filled = read_texts(frame[dated], missing=schema.missing).notna().to_numpy()
