@@ -159,9 +159,9 @@ def score_parts(
         Somebody stopped it; it says that what is done is kept.
     """
     n_rows = chunk_rows(len(source.columns))
-    with _processes(asked, n_chunks=-(-len(survey.stays) // n_rows)) as apply:
-        try:
-            fault = next((str(line["tally"]["reasons_fault"]) for line in journal.lines), "")
+    fault = next((str(line["tally"]["reasons_fault"]) for line in journal.lines), "")
+    try:
+        with _processes(asked, n_chunks=-(-len(survey.stays) // n_rows)) as apply:
             go = partial(
                 _score_chunks, source, survey, n_rows=n_rows, bands=bands, journal=journal, report=report, apply=apply
             )
@@ -170,17 +170,17 @@ def score_parts(
             except _ReasonsFailed as failed:
                 journal.restart()
                 go(reasons_fault=str(failed))
-        except BrokenProcessPool as error:
-            msg = (
-                "a process that scores ended before its time; most often, memory ran out. What is done is kept: the "
-                "same command goes on from there."
-            )
-            raise WorkerError(msg) from error
-        except KeyboardInterrupt as stop:
-            n_done = sum(int(line["rows"]) for line in journal.lines)
-            if n_done:
-                stop.args = (f"{n_done:,} of {len(survey.stays):,} leads are done and kept: the same command goes on.",)
-            raise
+    except BrokenProcessPool as error:
+        msg = (
+            "a process that scores ended before its time; most often, memory ran out. What is done is kept: the same "
+            "command goes on from there."
+        )
+        raise WorkerError(msg) from error
+    except KeyboardInterrupt as stop:
+        n_done = sum(int(line["rows"]) for line in journal.lines)
+        if n_done:
+            stop.args = (f"{n_done:,} of {len(survey.stays):,} leads are done and kept: the same command goes on.",)
+        raise
     return sum((Tally.of_json(line["tally"]) for line in journal.lines), Tally())
 
 
@@ -196,13 +196,13 @@ def _score_chunks(
     reasons_fault: str,
 ) -> None:
     keep = partial(_keep, journal, is_known=bool(reasons_fault))
-    n_before = 0
+    n_before, n_kept = 0, len(journal.lines)
     scored: _Chunk | None = None
     for number, read in enumerate(source.chunks(n_rows, None)):
         n_here = len(read.frame)
         if n_before + n_here > len(survey.stays):
             raise changed()
-        if number >= len(journal.lines) + (scored is not None):
+        if number >= n_kept:
             rows = read.some(survey.stays[n_before : n_before + n_here])
             known = bands.held(rows.frame)
             slices = _slices(rows, None if known is None else known[1], n_before, reasons_fault)
