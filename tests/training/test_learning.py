@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,15 @@ def test_points_follow_the_level_in_time_too() -> None:
     assert before is not None
     assert after is not None
     assert after.intercept > before.intercept + 0.5
+
+
+def test_rows_taken_from_a_whole_teach_as_rows_of_their_own() -> None:
+    settings = config()
+    prepared = prepare(leads(900), settings)
+    taken = prepared.examples.take(np.arange(300, 900))
+    learned = learn(taken, prepared, settings)
+    alone = learn(replace(taken, place=None), prepared, settings)
+    assert taken.place is not None
+    assert learned.blend.recipe == alone.blend.recipe
+    assert learned.blend.linear == alone.blend.linear
+    assert learned.bands == alone.bands

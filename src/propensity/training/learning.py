@@ -76,6 +76,8 @@ def learn(
     -------
     Learned
     """
+    # Where nothing was fitted before, these rows are the whole, whatever they were taken from.
+    examples = examples if pasts is not None else replace(examples, place=None)
     learner, y = config.learner, examples.y
     pasts = Pasts(examples, learner) if pasts is None else pasts
     blocks = out_of_fold_blocks(examples, seed=learner.seed)
