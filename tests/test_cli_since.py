@@ -143,7 +143,7 @@ def flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
 @pytest.mark.parametrize("now", ["first", "second"])
 def test_record_and_model_share_the_change(flat: pd.DataFrame, models: dict[str, Path], then: str, now: str) -> None:
     asked = ("--model", str(models[now]), "--since", "old.csv", "--since-model", str(models[then]))
-    for lead in flat["Lead"].head(5):
+    for lead in flat["Lead"].head(2):
         found = told("--lead", lead, *asked)["since"]
         assert_adds_up(found)
         assert found["change"]["steps"] is None
@@ -174,6 +174,13 @@ def test_a_lead_that_was_not_there_is_said_so(flat: pd.DataFrame, models: dict[s
     )
     assert (code, out) == (2, "")
     assert "No such lead in old.csv (--lead)" in err
+
+
+def test_a_model_that_is_not_there_has_no_part_in_a_change(flat: pd.DataFrame, models: dict[str, Path]) -> None:
+    asked = ("--model", str(models["first"]), "--since", "old.csv", "--since-model", "nowhere")
+    code, out, err = tell("explain", "leads.csv", "--lead", str(flat["Lead"][0]), *asked)
+    assert (code, out) == (2, "")
+    assert "nowhere" in err
 
 
 def test_a_score_that_no_model_gave_is_not_taken_apart(flat: pd.DataFrame, models: dict[str, Path]) -> None:

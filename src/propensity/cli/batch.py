@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing as mp
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -280,10 +282,22 @@ def _processes(
     pool = ProcessPoolExecutor(n_processes, mp_context=mp.get_context("spawn"), initializer=_begin, initargs=(asked,))
     try:
         with _environment(_ONE_THREAD):
-            pool.submit(int).result()  # the first one asked for starts them
+            with _this_package_first():
+                pool.submit(int).result()  # the first one asked for starts them
             yield lambda slices: pool.map(_score_slice, slices)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _this_package_first() -> Iterator[None]:
+    """Let processes find this very package: a model that MLflow loaded puts its own copy of a part of it in the way."""
+    own = str(Path(__file__).parents[2])
+    sys.path.insert(0, own)
+    try:
+        yield
+    finally:
+        sys.path.remove(own)
 
 
 def _n_cores() -> int:

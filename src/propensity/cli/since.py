@@ -67,12 +67,16 @@ def since(
     Raises
     ------
     InputError
-        The lead is not in the file of then, or nothing says as of when that was scored.
+        The lead is not in the file of then, nothing says as of when that was scored, or there is no model.
     """
     from propensity.explanations import attribute
     from propensity.scoring import score
 
     old = found if options.since_model is None else find_model(_with(options, model=options.since_model), config)
+    for one in (old, found):
+        if one.rules_reason:
+            msg = f"--since takes apart what models say, and one of the two is not there. {one.why}"
+            raise InputError(msg)
     then, now = _records(options, config, found.model, row, as_of)
     ends = [
         score(_row(one.model, record), model=one.model, as_of=record.as_of, fallback_reason=one.rules_reason).frame
