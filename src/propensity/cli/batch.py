@@ -253,18 +253,17 @@ def _slices(rows: ScoringRows, held: Held | None, n_before: int, reasons_fault: 
 def _keep(journal: Journal, chunk: _Chunk, *, is_known: bool) -> None:
     """Keep a chunk whose slices are done."""
     from propensity.cli.nightly import part_of_state
+    from propensity.hysteresis import Held
 
     results = [*chunk.results]
     tally = sum((tally for _, tally, _ in results), Tally())
     if tally.reasons_fault and not is_known:
         raise _ReasonsFailed(tally.reasons_fault)
     parts = {f".{i}.rows": content for i, (content, _, _) in enumerate(results)}
-    codes = chunk.codes
-    if codes is not None:
-        state = [held for _, _, held in results if held is not None]
-        ends = np.cumsum([0, *(len(held.band) for held in state)])
-        kept = (part_of_state(codes[ends[i] : ends[i + 1]], held) for i, held in enumerate(state))
-        parts[STATE_SUFFIX] = b"".join(kept)
+    if chunk.codes is not None:
+        state = [Held.nothing(0), *(held for _, _, held in results if held is not None)]
+        band, below = (np.concatenate([getattr(held, name) for held in state]) for name in ("band", "below"))
+        parts[STATE_SUFFIX] = part_of_state(chunk.codes, Held(band=band, below=below))
     journal.add(parts, {"rows": chunk.n_rows, "tally": tally.to_json()})
 
 

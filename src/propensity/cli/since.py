@@ -79,7 +79,7 @@ def since(
             raise InputError(msg)
     then, now = _records(options, config, found.model, row, as_of)
     ends = [
-        score(_row(one.model, record), model=one.model, as_of=record.as_of, fallback_reason=one.rules_reason).frame
+        score(_row(one.model, record), model=one.model, as_of=record.as_of).frame
         for one, record in ((old, then), (found, now))
     ]
     told = {
