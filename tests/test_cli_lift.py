@@ -79,6 +79,14 @@ def test_the_least_that_reaches_the_next_band_is_found(scored: pd.DataFrame, bun
     assert n_found > 0
 
 
+def test_a_column_is_known_in_any_case(scored: pd.DataFrame, bundle: Path) -> None:
+    lead = scored[scored["band"] != "SQL"]["Lead"].iloc[0]
+    before = lift_of(bundle, lead)
+    leads(60, seed=4).rename(columns={"Visits": " VISITS"}).to_csv("leads.csv", index=False)
+    assert before["looked_at"] == ["Visits"]
+    assert lift_of(bundle, lead) == before
+
+
 def _probability(model: PropensityModel, frame: pd.DataFrame, lead: str, visits: float) -> float:
     row = frame[frame["Lead"] == lead].assign(Visits=visits)
     return float(predict(row, model=model)["probability"].iloc[0])

@@ -58,11 +58,14 @@ class Asked:
     ----------
     model : PropensityModel
     format : ScoreFormat
+    chunk_rows : int
+        How many rows are read at a time.
     as_of, newest, n_reasons, fallback_reason, standin_reason
         As for `scoring.score`.
     """
 
     model: PropensityModel
+    chunk_rows: int
     format: ScoreFormat
     as_of: str
     newest: str
@@ -94,7 +97,7 @@ class Asked:
 
     def head(self, source: Source) -> pd.DataFrame:
         """Give the columns of score rows, and no row: they are those of any."""
-        first = next(source.chunks(chunk_rows(len(source.columns)), None))
+        first = next(source.chunks(self.chunk_rows, None))
         return self.score(first.some(slice(1)))[0].iloc[:0]
 
 
@@ -121,6 +124,11 @@ def chunk_rows(n_columns: int) -> int:
     (32768, 4000, 1024)
     """
     return min(MAX_CHUNK_ROWS, max(MIN_CHUNK_ROWS, CHUNK_CELLS // max(n_columns, 1)))
+
+
+def rows_done(journal: Journal) -> int:
+    """Count the rows whose scores are kept."""
+    return sum(int(line["rows"]) for line in journal.lines)
 
 
 def score_parts(
@@ -160,12 +168,18 @@ def score_parts(
     KeyboardInterrupt
         Somebody stopped it; it says that what is done is kept.
     """
-    n_rows = chunk_rows(len(source.columns))
     fault = next((str(line["tally"]["reasons_fault"]) for line in journal.lines), "")
     try:
-        with _processes(asked, n_chunks=-(-len(survey.stays) // n_rows)) as apply:
+        with _processes(asked, n_chunks=-(-len(survey.stays) // asked.chunk_rows)) as apply:
             go = partial(
-                _score_chunks, source, survey, n_rows=n_rows, bands=bands, journal=journal, report=report, apply=apply
+                _score_chunks,
+                source,
+                survey,
+                n_rows=asked.chunk_rows,
+                bands=bands,
+                journal=journal,
+                report=report,
+                apply=apply,
             )
             try:
                 go(reasons_fault=fault)
@@ -179,8 +193,7 @@ def score_parts(
         )
         raise WorkerError(msg) from error
     except KeyboardInterrupt as stop:
-        n_done = sum(int(line["rows"]) for line in journal.lines)
-        if n_done:
+        if n_done := rows_done(journal):
             stop.args = (f"{n_done:,} of {len(survey.stays):,} leads are done and kept: the same command goes on.",)
         raise
     return sum((Tally.of_json(line["tally"]) for line in journal.lines), Tally())

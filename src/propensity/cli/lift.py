@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from propensity.cli.rows import events_to_score, places_of
+from propensity.cli.rows import events_to_score, raw_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,13 +81,13 @@ def _of_columns(model: PropensityModel, lead: pd.DataFrame) -> _Behaviours:
     import numpy as np
 
     from propensity.explanations import Action
-    from propensity.schema import find_column
+    from propensity.schema import normalise_name, resolve_columns
     from propensity.scoring import judge
 
-    read = judge(lead, model).rows.read
+    read, own = judge(lead, model).rows.read, resolve_columns(lead)
     actions = []
     for column, way, reach in _held(model):
-        if column.family != "behaviour" or column.name not in {str(name).strip() for name in lead.columns}:
+        if column.family != "behaviour" or normalise_name(column.name) not in own:
             continue
         now, end = float(read[column.name].iloc[0]), reach[1] if way > 0 else reach[0]
         if np.isnan(now) or (end - now) * way <= 0:
@@ -99,8 +99,8 @@ def _of_columns(model: PropensityModel, lead: pd.DataFrame) -> _Behaviours:
         actions.append(Action(name=column.name, amounts=tuple(float(f"{amount:.6g}") for amount in amounts)))
 
     def probability_of(amounts: Mapping[str, float]) -> float:
-        changed = {find_column(lead, name, key="columns.behaviour"): [amount] for name, amount in amounts.items()}
-        return float(judge(lead.assign(**{str(name): cell for name, cell in changed.items()}), model).probability[0])
+        changed = {str(own[normalise_name(name)]): [amount] for name, amount in amounts.items()}
+        return float(judge(lead.assign(**changed), model).probability[0])
 
     return _Behaviours(actions=actions, probability_of=probability_of, are_events=False)
 
@@ -126,14 +126,11 @@ def _of_events(
 
     from propensity.features import features_as_of
     from propensity.scoring import expected_columns, judge
-    from propensity.storage.tables import read_table
 
     plan = model.plan
     events = events_to_score(options, config, model)
     assert events is not None  # noqa: S101 - the model has events
-    query = config.data.leads.query if config and config.data.leads else ""
-    whole = read_table(Path(options.leads), query=query)
-    raw = whole.iloc[places_of(whole, model, options.lead, what=Path(options.leads).name)].reset_index(drop=True)
+    _, raw = raw_rows(Path(options.leads), options, config, model)
     cutoff = lead[str(model.schema.cutoff)].iloc[0]
 
     def probability_of(amounts: Mapping[str, float]) -> float:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from propensity.cli.survey import Survey
     from propensity.hysteresis import Held
     from propensity.model import PropensityModel
     from propensity.storage.states import State
@@ -99,8 +100,6 @@ def _listed(path: Path, name: str, model: PropensityModel) -> frozenset[str]:
 
 def id_column(columns: Sequence[str], model: PropensityModel, *, option: str) -> str:
     """Give the leads' own name of the id column, which people are known by."""
-    import pandas as pd
-
     from propensity.schema import find_column
 
     if model.schema.id is None:
@@ -108,7 +107,7 @@ def id_column(columns: Sequence[str], model: PropensityModel, *, option: str) ->
             f"{option} knows leads by their ids, and these have none. Name the id column (columns.id) and train again."
         )
         raise InputError(msg)
-    return str(find_column(pd.DataFrame(columns=[*columns]), model.schema.id, key="columns.id"))
+    return str(find_column(columns, model.schema.id, key="columns.id"))
 
 
 def _keys(ids: pd.Series, model: PropensityModel) -> pd.Series:
@@ -188,15 +187,10 @@ def kept_bands(
     columns: Sequence[str],
     model: PropensityModel,
     *,
-    instants: Sequence[str],
-    as_of: str,
+    survey: Survey,
     suppressed: frozenset[str],
 ) -> Iterator[KeptBands]:
-    """Hold the state of ``--state`` while leads are scored; without one, nothing is held.
-
-    `instants` are those that rows say themselves they are as of, two at most where they are many; `as_of` is that of
-    rows which do not.
-    """
+    """Hold the state of ``--state`` while leads are scored; without one, nothing is held."""
     from propensity.storage.states import read_state, state_key
     from propensity.storage.writing import check_writable, holding
 
@@ -208,10 +202,10 @@ def kept_bands(
     if options.cutoffs:
         msg = "--state is of one run as of one instant, and --cutoffs scores leads at many. Leave one of them out."
         raise InputError(msg)
-    if len(instants) > 1:
+    if len(survey.instants) > 1:
         msg = "--state is of one run as of one instant, and these rows have several cutoffs. Leave --state out."
         raise InputError(msg)
-    at = instants[0] if instants else as_of
+    at = survey.newest or survey.as_of
     if not at:
         msg = "--state needs to know as of when this run is, and the files hold no date. Name it: --as-of YYYY-MM-DD."
         raise InputError(msg)

@@ -300,6 +300,16 @@ def _newest_date(leads: pd.DataFrame, model: PropensityModel, config: Config | N
     return "" if newest is None else newest.isoformat()
 
 
+def raw_rows(
+    path: Path, options: argparse.Namespace, config: Config | None, model: PropensityModel
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a lead file, and apart from it the rows of the lead that was asked for (``--lead``)."""
+    from propensity.storage.tables import read_table
+
+    whole = read_table(path, query=config.data.leads.query if config and config.data.leads else "")
+    return whole, whole.iloc[places_of(whole, model, options.lead, what=path.name)].reset_index(drop=True)
+
+
 def places_of(leads: pd.DataFrame, model: PropensityModel, lead: str, *, what: str) -> np.ndarray:
     """Give the rows of one lead, known by its id, or by the number of its row where leads have none."""
     import numpy as np

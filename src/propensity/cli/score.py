@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +124,7 @@ def _scored(
     tell: Callable[[str, float], None],
 ) -> _Done:
     """Score all rows, part by part, and write them once every one of them is there."""
-    from propensity.cli.batch import STATE_SUFFIX, Asked, changed, chunk_rows, score_parts
+    from propensity.cli.batch import STATE_SUFFIX, Asked, changed, chunk_rows, rows_done, score_parts
     from propensity.cli.nightly import kept_bands, read_suppressed
     from propensity.cli.progress import Pace
     from propensity.cli.survey import survey
@@ -154,6 +153,7 @@ def _scored(
         written = ScoreFormat(suffix=output.suffix.lower(), id_type=seen.id_type)
         asked = Asked(
             model=model,
+            chunk_rows=n_rows,
             format=written,
             as_of=seen.as_of,
             newest=seen.newest,
@@ -161,17 +161,15 @@ def _scored(
             fallback_reason=found.rules_reason,
             standin_reason=found.standin_reason,
         )
-        keeping = partial(kept_bands, instants=seen.instants, as_of=seen.as_of, suppressed=suppressed.listed)
-        with keeping(options, source.columns, model) as bands:
-            n_done = sum(int(line["rows"]) for line in journal.lines)
+        with kept_bands(options, source.columns, model, survey=seen, suppressed=suppressed.listed) as bands:
+            n_done = rows_done(journal)
             pace = Pace(tell, "scoring", n_rows=len(seen.stays), n_done=n_done)
             tally = score_parts(source, seen, asked, bands=bands, journal=journal, report=pace)
             if not options.allow_degraded:
                 check_degraded(tally)
             if fingerprint(inputs) != told:
                 raise changed()
-            head = asked.head(source)
-            written.join(journal.files(".rows"), head, output)
+            written.join(journal.files(".rows"), asked.head(source), output)
             bands.keep([part for parts in journal.files(STATE_SUFFIX) for part in parts])
     except (OutputError, WorkerError, KeyboardInterrupt):
         journal.end()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import find_model
-from propensity.cli.rows import events_to_score, places_of
+from propensity.cli.rows import events_to_score, raw_rows
 from propensity.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,11 +111,8 @@ def _records(
     from propensity.scoring import expected_columns, wants_features
     from propensity.storage.tables import read_table
 
-    query = config.data.leads.query if config and config.data.leads else ""
-    whole_then, whole_now = (read_table(Path(path), query=query) for path in (options.since, options.leads))
-    lead_then, lead_now = (
-        whole.iloc[places_of(whole, model, options.lead, what=Path(path).name)].reset_index(drop=True)
-        for whole, path in ((whole_then, options.since), (whole_now, options.leads))
+    (whole_then, lead_then), (whole_now, lead_now) = (
+        raw_rows(Path(path), options, config, model) for path in (options.since, options.leads)
     )
     if not (options.events or wants_features(whole_now, model)):  # rows as the model takes them
         return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,15 @@ import pandas as pd
 
 from propensity.asof import Newest
 from propensity.errors import InputError
-from propensity.schema import NO_ROWS, conflicting_rows, find_column, lead_keys, normalise_name, read_texts
+from propensity.schema import (
+    NO_ROWS,
+    conflicting_rows,
+    find_column,
+    lead_keys,
+    normalise_name,
+    read_texts,
+    resolve_columns,
+)
 from propensity.scoring import read_cutoffs, told_by
 from propensity.storage.repeats import Repeats
 from propensity.storage.scores import arrow_type
@@ -90,9 +98,10 @@ def survey(
         The folder cannot be written.
     """
     schema = model.schema
-    ids = "" if schema.id is None else _own_name(source.columns, schema.id, key="columns.id")
-    cutoff = _own_name(source.columns, schema.cutoff) if schema.cutoff else ""
-    dated = "" if source.as_of or not source.dated else _own_name(source.columns, source.dated)
+    own = {name: str(column) for name, column in resolve_columns(source.columns).items()}
+    ids = "" if schema.id is None else str(find_column(source.columns, schema.id, key="columns.id"))
+    cutoff = own.get(normalise_name(schema.cutoff), "") if schema.cutoff else ""
+    dated = "" if source.as_of else own.get(normalise_name(source.dated), "")
     # Without ids, what tells rows apart is all they say.
     wanted = {ids, cutoff, dated} - {""} if ids else None
     newest = Newest(timezone=source.timezone, name=dated)
@@ -112,8 +121,8 @@ def survey(
             elif len(frame):
                 repeats.add(pd.DataFrame({"row": told_by(frame, model)}), here)
             if cutoff:
-                own = read_cutoffs(frame[cutoff][keep]).dropna().unique()
-                instants = sorted({*instants, *own}, reverse=True)[:2]
+                said = read_cutoffs(frame[cutoff][keep]).dropna().unique()
+                instants = sorted({*instants, *said}, reverse=True)[:2]
             if dated:
                 filled = read_texts(frame[dated], missing=schema.missing).notna().to_numpy()
                 newest.add(frame[dated].reset_index(drop=True).where(filled)[keep])
@@ -140,13 +149,6 @@ def survey(
         notes={name: n for name, n in notes.items() if n},
         warnings=tuple(warnings),
     )
-
-
-def _own_name(columns: Sequence[str], name: str, *, key: str = "") -> str:
-    """Give what the file calls a column; empty where it has none and need not have."""
-    if key:
-        return str(find_column(pd.DataFrame(columns=[*columns]), name, key=key))
-    return next((column for column in columns if normalise_name(column) == normalise_name(name)), "")
 
 
 def _check_alike(source: Source, model: PropensityModel, shared: np.ndarray, *, chunk_rows: int) -> None:

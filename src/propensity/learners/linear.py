@@ -68,15 +68,49 @@ class LinearModel:
         rows = [(term.low, term.high, term.center, term.slope, term.missing) for term in found.values()]
         return [*found], np.array(rows, dtype=float).reshape(-1, 5).T
 
+    @cached_property
+    def categories(self) -> tuple[list[int], np.ndarray, np.ndarray]:
+        """Positions of the category terms, how many codes each has, and where its values begin in `_values`."""
+        at = [i for i, term in enumerate(self.terms) if isinstance(term, CategoryTerm)]
+        sizes = self.sizes[at]
+        return at, sizes - 1, np.cumsum([0, *sizes])[:-1].astype(int)
+
+    @cached_property
+    def _values(self) -> np.ndarray:
+        """The values of all category terms, each term's one for missing behind its others."""
+        terms = [term for term in self.terms if isinstance(term, CategoryTerm)]
+        return np.array([value for term in terms for value in (*term.values, term.missing)])
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """How many coefficients each term has: one a code, or a slope, and one for missing."""
+        return np.array(
+            [len(term.values) + 1 if isinstance(term, CategoryTerm) else 2 for term in self.terms], dtype=int
+        )
+
+    def codes(self, matrix: np.ndarray) -> np.ndarray:
+        """Give which of its term's values each category meets: the last where it is missing.
+
+        Parameters
+        ----------
+        matrix : array of float, shape (n_leads, n_features)
+
+        Returns
+        -------
+        array of int, shape (n_leads, n_categories)
+        """
+        at, n_codes, _ = self.categories
+        cells = matrix[:, at]
+        return np.asarray(np.where(np.isnan(cells), n_codes, cells).astype(int))
+
     def _parts(self, matrix: np.ndarray) -> np.ndarray:
         """Give every term's part, columns one behind the other in memory: so they are added up."""
         parts = np.empty(matrix.shape, order="F")
         at, (low, high, center, slope, missing) = self.numbers
         numbers = matrix[:, at]
         parts[:, at] = np.where(np.isnan(numbers), missing, slope * (np.clip(numbers, low, high) - center))
-        for i, term in enumerate(self.terms):
-            if isinstance(term, CategoryTerm):
-                parts[:, i] = term.apply(matrix[:, i])
+        at, _, first = self.categories
+        parts[:, at] = self._values[first + self.codes(matrix)]
         return parts
 
     def margin(self, matrix: np.ndarray) -> np.ndarray:
@@ -111,8 +145,13 @@ class LinearModel:
         -------
         Parts
         """
-        parts, means = self._parts(matrix), [term.mean for term in self.terms]
-        return Parts(self._sum(parts), parts - np.array(means), self.intercept + sum(means))
+        parts, (means, base) = self._parts(matrix), self._means
+        return Parts(self._sum(parts), parts - means, base)
+
+    @cached_property
+    def _means(self) -> tuple[np.ndarray, float]:
+        means = [term.mean for term in self.terms]
+        return np.array(means), self.intercept + sum(means)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the model as plain JSON values."""

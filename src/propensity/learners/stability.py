@@ -47,7 +47,7 @@ class Stability:
 
     def fits(self, linear: LinearModel) -> bool:
         """Say whether all shapes are those of this linear model and all numbers make variances."""
-        width, ranks = _width(linear), {len(row) for row in self.directions}
+        width, ranks = 1 + int(linear.sizes.sum()), {len(row) for row in self.directions}
         numbers = np.array([self.scale, *self.rest, *self.calibration, *(x for row in self.directions for x in row)])
         is_whole = len(self.directions) == len(self.rest) == width and len(ranks) == 1
         slope, _, intercept = self.calibration
@@ -120,16 +120,14 @@ class Stability:
 
 def _met(matrix: np.ndarray, linear: LinearModel) -> tuple[np.ndarray, np.ndarray]:
     """Give which coefficient each cell meets, and what it is multiplied by, both of shape (n_leads, n_features)."""
-    sizes = [len(term.values) + 1 if isinstance(term, CategoryTerm) else 2 for term in linear.terms]
-    first = np.cumsum([1, *sizes])[:-1]
+    first = np.cumsum([1, *linear.sizes])[:-1]
     gone = np.isnan(matrix)
     code, x = first + gone, np.ones(matrix.shape)
     numbers, (low, high, center, _, _) = linear.numbers
     own = matrix[:, numbers]
     x[:, numbers] = np.where(gone[:, numbers], 1.0, np.clip(own, low, high) - center)
-    for i, term in enumerate(linear.terms):
-        if isinstance(term, CategoryTerm):
-            code[:, i] = first[i] + np.where(gone[:, i], len(term.values), matrix[:, i]).astype(int)
+    at, _, _ = linear.categories
+    code[:, at] = first[at] + linear.codes(matrix)
     return code, x
 
 
@@ -274,10 +272,6 @@ def deal(groups: np.ndarray, n_parts: int, *, seed: int) -> np.ndarray:
     """Deal groups at random into parts of about as many groups; gives the part of each row."""
     names, which = np.unique(groups, return_inverse=True)
     return np.asarray(np.random.default_rng(seed).permutation(len(names)) % n_parts)[which]
-
-
-def _width(linear: LinearModel) -> int:
-    return 1 + sum(len(term.values) + 1 if isinstance(term, CategoryTerm) else 2 for term in linear.terms)
 
 
 def _design(matrix: np.ndarray, linear: LinearModel) -> tuple[np.ndarray, np.ndarray]:

@@ -138,15 +138,15 @@ def resolve_columns(frame_columns: Iterable[object], *, source: str = "the file"
     return found
 
 
-def find_column(frame: pd.DataFrame, name: str, *, key: str) -> object:
-    """Find a configured column in a frame by its normalised name.
+def find_column(columns: Iterable[object], name: str, *, key: str) -> object:
+    """Find a configured column among the columns of a file, or of a frame, by its normalised name.
 
     Raises
     ------
     InputError
         No such column; the message names the nearest ones.
     """
-    names = resolve_columns(frame.columns)
+    names = resolve_columns(columns)
     if normalise_name(name) in names:
         return names[normalise_name(name)]
     if any("@" in found or parse_number(found) is not None or _DATE.match(found) for found in names):
@@ -155,7 +155,7 @@ def find_column(frame: pd.DataFrame, name: str, *, key: str) -> object:
         raise InputError(msg)
     near = difflib.get_close_matches(normalise_name(name), list(names), n=3)
     hint = f"Did you mean {', '.join(repr(str(names[n])) for n in near)}?" if near else ""
-    shown = ", ".join(str(column)[:40] for column in list(frame.columns)[:12])
+    shown = ", ".join(str(column)[:40] for column in [*columns][:12])
     msg = f"{key} names {name[:80]!r}, which the file does not have. {hint} The file has: {shown}."
     raise InputError(msg.replace("  ", " "))
 

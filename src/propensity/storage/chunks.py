@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from propensity.errors import InputError
 from propensity.schema import normalise_name, resolve_columns
 from propensity.storage.csvs import BLOCK_BYTES, csv_chunks, encoding_of
-from propensity.storage.tables import kind_of, open_csv, reading
+from propensity.storage.tables import check_columns, kind_of, open_csv, reading, reading_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,12 +68,7 @@ class LeadFile:
 
                 def open_text() -> io.TextIOBase:
                     file = files.enter_context(open_csv(self.path))
-                    return io.TextIOWrapper(
-                        io.BufferedReader(file),  # type: ignore[type-var]
-                        self.encoding,
-                        errors="replace",
-                        newline="",
-                    )
+                    return io.TextIOWrapper(file, self.encoding, errors="replace", newline="")
 
                 yield from csv_chunks(open_text, name=self.path.name, n_rows=n_rows, columns=columns)
         else:
@@ -98,17 +92,15 @@ def open_leads(path: Path) -> LeadFile | None:
     if kind == "zipped parquet":
         return None
     if kind == "parquet":
-        with _parquet(path) as data:
-            file = LeadFile(path=path, columns=tuple(_names(data)))
+        with reading_parquet(path.name):
+            file = LeadFile(path=path, columns=tuple(_names(_dataset(path))))
     else:
         with open_csv(path) as content:
             encoding = encoding_of(_blocks(content))
         file = LeadFile(path=path, columns=(), encoding=encoding)
         file = replace(file, columns=tuple(str(name) for name in next(file.chunks(1)).columns))
     resolve_columns(file.columns, source=path.name)
-    if not file.columns:
-        msg = f"{path.name} holds no column. Give Parquet with at least an id and a feature."
-        raise InputError(msg)
+    check_columns(file.columns, what=path.name)
     return file
 
 
@@ -140,18 +132,11 @@ def _blocks(file: Any) -> Iterator[bytes]:
     return iter(lambda: file.read(BLOCK_BYTES), b"")
 
 
-@contextlib.contextmanager
-def _parquet(path: Path) -> Iterator[ds.Dataset]:
+def _dataset(path: Path) -> ds.Dataset:
     """Open Parquet, one file or a folder of them whose names may say a column (``year=2026``)."""
-    import pyarrow as pa
     import pyarrow.dataset as ds
 
-    try:
-        yield ds.dataset(path, format="parquet", partitioning="hive")
-        pa.default_memory_pool().release_unused()  # Arrow would keep what it used on the way
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        msg = f"{path.name} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
-        raise InputError(msg) from error
+    return ds.dataset(path, format="parquet", partitioning="hive")
 
 
 def _names(data: ds.Dataset) -> list[str]:
@@ -159,7 +144,8 @@ def _names(data: ds.Dataset) -> list[str]:
 
 
 def _parquet_chunks(path: Path, n_rows: int, columns: Collection[str] | None) -> Iterator[pd.DataFrame]:
-    with _parquet(path) as data:
+    with reading_parquet(path.name):
+        data = _dataset(path)
         wanted = None if columns is None else {normalise_name(name) for name in columns}
         names = [name for name in _names(data) if wanted is None or normalise_name(name) in wanted]
         n_given = 0

@@ -8,9 +8,9 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -97,7 +97,7 @@ def kind_of(path: Path) -> Literal["parquet", "zipped parquet", "csv"]:
 
 
 @contextlib.contextmanager
-def open_csv(path: Path) -> Iterator[IO[bytes]]:
+def open_csv(path: Path) -> Iterator[io.BufferedReader]:
     """Give the bytes of a file, unzipped where they are zipped.
 
     Raises
@@ -112,7 +112,7 @@ def open_csv(path: Path) -> Iterator[IO[bytes]]:
             return
         try:
             with gzip.open(path) as packed:
-                yield cast("IO[bytes]", _Bounded(packed, name=path.name))
+                yield io.BufferedReader(_Bounded(packed, name=path.name))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             msg = f"{path.name} is a broken gzip file. Compress it again."
             raise InputError(msg) from error
@@ -318,11 +318,20 @@ def _check_parts(folder: Path) -> None:
 
 def _names_in(path: Path, *, what: str) -> frozenset[str]:
     """Give the names of a Parquet file's columns from its footer."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with reading_parquet(what):
         return frozenset(pq.read_schema(path).names)
+
+
+@contextlib.contextmanager
+def reading_parquet(what: str) -> Iterator[None]:
+    """Turn what goes wrong while Parquet is read into an `InputError`; Arrow keeps none of the memory it used."""
+    import pyarrow as pa
+
+    try:
+        yield
+        pa.default_memory_pool().release_unused()
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         msg = f"{what} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
         raise InputError(msg) from error
@@ -336,23 +345,27 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _read_parquet(source: Path | io.BytesIO, categories: Collection[str]) -> pd.DataFrame:
-    import pyarrow as pa
-
     what = source.name if isinstance(source, Path) else "the file"
-    try:
+    with reading_parquet(what):
         frame = pd.read_parquet(source, **_as_dictionaries(source, categories))
-        pa.default_memory_pool().release_unused()  # Arrow would keep what it used on the way
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        msg = f"{what} is not readable Parquet: it is broken, cut short or encrypted. Write it again."
-        raise InputError(msg) from error
     # A lead's id is often the index of the frame that was written.
     there = {str(column) for column in frame.columns}
     frame = frame.reset_index(level=[name for name in frame.index.names if name is not None and str(name) not in there])
     frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
-    if frame.shape[1] == 0:
+    check_columns([*frame.columns], what=what)
+    return frame.reset_index(drop=True)
+
+
+def check_columns(columns: Sequence[str], *, what: str) -> None:
+    """Refuse Parquet without a column.
+
+    Raises
+    ------
+    InputError
+    """
+    if not columns:
         msg = f"{what} holds no column. Give Parquet with at least an id and a feature."
         raise InputError(msg)
-    return frame.reset_index(drop=True)
 
 
 def _as_dictionaries(source: Path | io.BytesIO, categories: Collection[str]) -> dict[str, Any]:
