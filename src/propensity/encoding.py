@@ -74,10 +74,20 @@ class Encoder:
     names: tuple[str, ...]
     codes: tuple[NumberCode | CategoryCode, ...]
 
-    @property
+    @cached_property
     def categorical(self) -> tuple[int, ...]:
         """Positions of the category columns."""
         return tuple(i for i, code in enumerate(self.codes) if isinstance(code, CategoryCode))
+
+    @cached_property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest number of each column that was seen; infinite where it had fewer than two, or none."""
+        ends = [
+            (code.low, code.high) if isinstance(code, NumberCode) and code.high > code.low else (-np.inf, np.inf)
+            for code in self.codes
+        ]
+        low, high = np.array(ends, dtype=float).reshape(-1, 2).T
+        return low, high
 
     def encode(self, values: pd.DataFrame) -> np.ndarray:
         """Turn read values into the matrix.

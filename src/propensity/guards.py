@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from propensity.encoding import OTHER, Encoder, NumberCode
+from propensity.encoding import OTHER, Encoder
 
 # At least this share of what usually moves scores must be known of a lead.
 MIN_COVERAGE = 0.6
@@ -51,31 +52,27 @@ class Guard:
 
     def coverage(self, matrix: np.ndarray) -> np.ndarray:
         """Give which share of what is usually known, by weight, is known of each row; may exceed 1."""
-        weight = np.array(self.weights) * np.array(self.covered)
-        usual = float((weight * np.array(self.filled)).sum())
+        weight, usual = self._usual
         if usual <= 0:
             return np.ones(len(matrix))
         return np.asarray((~np.isnan(matrix) * weight).sum(axis=1) / usual)
 
+    @cached_property
+    def _usual(self) -> tuple[np.ndarray, float]:
+        """How much a gap in each column weighs, and how much of that is usually known."""
+        weight = np.array(self.weights) * np.array(self.covered)
+        return weight, float((weight * np.array(self.filled)).sum())
+
     def unknown(self, matrix: np.ndarray, encoder: Encoder) -> np.ndarray:
         """Give which share of the weight hangs on words that training did not keep."""
-        weight = np.array(self.weights)
-        is_word = np.isin(np.arange(len(weight)), encoder.categorical)
-        strange = (matrix == OTHER) & is_word
-        return np.asarray((strange * weight).sum(axis=1) / (weight.sum() or 1.0))
+        weight, words = np.array(self.weights), [*encoder.categorical]
+        strange = matrix[:, words] == OTHER
+        return np.asarray((strange * weight[words]).sum(axis=1) / (weight.sum() or 1.0))
 
     def outside(self, matrix: np.ndarray, encoder: Encoder) -> np.ndarray:
         """Count the numbers of each row beyond their range."""
-        ends = {
-            i: (code.low, code.high)
-            for i, code in enumerate(encoder.codes)
-            if isinstance(code, NumberCode) and self.ranged[i] and code.high > code.low
-        }
-        if not ends:
-            return np.zeros(len(matrix), dtype=int)
-        low, high = np.array([*ends.values()]).T
-        own = matrix[:, [*ends]]
-        return np.asarray(((own < low) | (own > high)).sum(axis=1))
+        low, high = encoder.ends
+        return np.asarray((((matrix < low) | (matrix > high)) & np.array(self.ranged)).sum(axis=1))
 
     def reasons(self, matrix: np.ndarray, encoder: Encoder) -> np.ndarray:
         """Say for each row why the model should not answer; empty where it may.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -465,11 +466,24 @@ def read_cutoffs(cells: pd.Series) -> pd.Series:
     InputError
         A cell is no instant.
     """
-    try:
+    with _reading_cutoffs(str(cells.name)):
         return pd.to_datetime(cells, utc=True)
+
+
+def _read_cutoff(cell: object, name: str) -> pd.Timestamp | None:
+    """Read one cell as `read_cutoffs` does; None where it holds nothing."""
+    with _reading_cutoffs(name):
+        at: pd.Timestamp = pd.to_datetime(cell, utc=True)  # type: ignore[call-overload]
+        return None if pd.isna(at) else at
+
+
+@contextlib.contextmanager
+def _reading_cutoffs(name: str) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, TypeError, OverflowError) as error:
         msg = (
-            f"Column {str(cells.name)[:40]!r} of feature rows must hold instants (YYYY-MM-DDThh:mm:ssZ, as `propensity "
+            f"Column {name[:40]!r} of feature rows must hold instants (YYYY-MM-DDThh:mm:ssZ, as `propensity "
             "features` writes them), or nothing. Give the leads and --events instead, or write the rows anew."
         )
         raise InputError(msg) from error
@@ -533,9 +547,13 @@ def evidence_of(judged: Judged, model: PropensityModel, *, cutoff: pd.Series | N
         raw=[judged.rows.raw[name] for name in model.schema.names],
         values=[judged.rows.read[name] for name in model.schema.names],
         reference=model.reference,
-        cutoff=cutoff,
+        cutoff=None if cutoff is None else _instants(cutoff),
         timezone=model.plan.timezone,
     )
+
+
+def _instants(stamps: pd.Series) -> np.ndarray:
+    return np.asarray(stamps.dt.tz_localize(None), dtype="datetime64[us]")
 
 
 def _rule_answers(points: RuleScores, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:
@@ -680,10 +698,10 @@ def _quick_answer(
     check_asked(model, n_reasons)
     cells = read_lead(lead, model.schema)
     cutoff = None if model.schema.cutoff is None else lead.get(model.schema.cutoff)
-    at = None if cutoff is None else read_cutoffs(pd.Series([cutoff], name=model.schema.cutoff))
-    if at is not None and at.isna()[0]:
+    at = None if cutoff is None else _read_cutoff(cutoff, str(model.schema.cutoff))
+    if cutoff is not None and at is None:
         return None
-    if cells.is_bad or cells.absent or _is_stale(model, as_of if at is None else at[0].isoformat()):
+    if cells.is_bad or cells.absent or _is_stale(model, as_of if at is None else at.isoformat()):
         return None
     matrix = learned.encoder.encode_one(cells.read)[None, :]
     if learned.guard is not None and learned.guard.reasons(matrix, learned.encoder)[0]:
@@ -700,7 +718,7 @@ def _quick_answer(
             raw=[[cell] for cell in cells.raw],
             values=[[value] for value in cells.read],
             reference=reference,
-            cutoff=at,
+            cutoff=None if at is None else np.array([at.tz_localize(None).to_datetime64()], dtype="datetime64[us]"),
             timezone=model.plan.timezone,
         )
         texts = reason_texts(explanation, evidence, n_reasons=n_reasons)

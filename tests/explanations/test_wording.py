@@ -139,7 +139,7 @@ def test_parts_of_a_group_that_cancel_are_no_reason() -> None:
 
 
 def demo_text(
-    seven: float, thirty: float, since: float, *, cutoff: str | None = "2026-06-10T12:00Z", **asked: str
+    seven: float, thirty: float, since: float, *, cutoff: str | None = "2026-06-10T12:00", **asked: str
 ) -> str:
     names = ["demo count 7d", "demo count 30d", "demo days since"]
     row = [[seven], [thirty], [since]]
@@ -148,7 +148,7 @@ def demo_text(
         raw=row,
         values=row,
         reference=Reference(margin_parts=(0.0,) * 3, typical=("0", "1", "12")),
-        cutoff=None if cutoff is None else pd.Series([pd.Timestamp(cutoff)]),
+        cutoff=None if cutoff is None else np.array([cutoff], dtype="datetime64[us]"),
         **asked,
     )
     return evidence.texts([0], 0)[0]
@@ -170,8 +170,8 @@ def test_events_are_told_by_number_window_and_last_day(seven: float, thirty: flo
 
 
 def test_days_are_those_of_the_timezone_and_left_out_where_the_instant_is_unknown() -> None:
-    assert "last on 2026-06-10" in demo_text(1, 1, 0.5, cutoff="2026-06-10T12:00Z")
-    assert "last on 2026-06-09" in demo_text(1, 1, 0.5, cutoff="2026-06-10T12:00Z", timezone="America/New_York")
+    assert "last on 2026-06-10" in demo_text(1, 1, 0.5, cutoff="2026-06-10T12:00")
+    assert "last on 2026-06-09" in demo_text(1, 1, 0.5, cutoff="2026-06-10T12:00", timezone="America/New_York")
     assert demo_text(1, 1, 0.5, cutoff=None) == "demo: 1 in 7 days (typical 0)"
 
 

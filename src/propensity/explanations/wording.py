@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,8 +124,8 @@ class Evidence:
     raw, values : sequence of arrays or Series, shape (n_features,) of (n_leads,)
         Cells as given and as read, column by column.
     reference : Reference
-    cutoff : Series of stamps or None, shape (n_leads,)
-        What each lead is as of; None or NaT where unknown.
+    cutoff : array of datetime64[us] or None, shape (n_leads,)
+        What each lead is as of, in UTC; None or NaT where unknown.
     timezone : str
         Of the dates shown.
     """
@@ -135,7 +134,7 @@ class Evidence:
     raw: Sequence[Any]
     values: Sequence[Any]
     reference: Reference
-    cutoff: pd.Series | None = None
+    cutoff: np.ndarray | None = None
     timezone: str = "UTC"
 
     def texts(self, rows: np.ndarray | Sequence[int], group: int) -> list[str]:
@@ -150,9 +149,9 @@ class Evidence:
         own, rows = self.groups[group], np.asarray(rows)
         shown, typical = self._shown(rows, own)
         last = [""] * len(rows)
-        if own.since is not None and own.counts and self._at is not None:
+        if own.since is not None and own.counts and self.cutoff is not None:
             since = np.asarray(self.values[own.since], dtype=float)[rows]
-            last = [f", last on {day}" if day else "" for day in self._days(since, self._at[rows])]
+            last = [f", last on {day}" if day else "" for day in self._days(since, self.cutoff[rows])]
         return [
             f"{own.name}: {word}{day}{f' (typical {usual})' if usual else ''}"
             for word, day, usual in zip(shown, last, typical, strict=True)
@@ -206,10 +205,6 @@ class Evidence:
             then = pd.DatetimeIndex(then, tz="UTC").tz_convert(self.timezone).tz_localize(None).to_numpy()
         days = then.astype("datetime64[D]")
         return ["" if day == "NaT" else day for day in np.datetime_as_string(days).tolist()]
-
-    @cached_property
-    def _at(self) -> np.ndarray | None:
-        return None if self.cutoff is None else self.cutoff.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
 def _cells(column: Any, rows: np.ndarray) -> list[object]:

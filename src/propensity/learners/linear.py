@@ -127,6 +127,8 @@ class LinearModel:
         return self._sum(self._parts(matrix))
 
     def _sum(self, parts: np.ndarray) -> np.ndarray:
+        if len(parts) == 1:  # the same sums one after the other, without a step for each column
+            return np.cumsum([self.intercept, *parts[0]])[-1:]
         total = np.full(len(parts), self.intercept)
         for part in parts.T:
             total += part

@@ -122,24 +122,31 @@ def read_lead(lead: Mapping[str, Any], schema: Schema) -> LeadCells:
     InputError
         Names that are one after normalising.
     """
-    names = {} if all(name in lead for name in schema.names) else resolve_columns([*lead])
+    is_exact = all(column.name in lead for column in schema.columns)
+    names = {} if is_exact else resolve_columns([*lead])
     raw: list[object] = []
     values: list[float | str | None] = []
     absent: list[str] = []
     is_bad = False
     for column in schema.columns:
-        found = column.name if column.name in lead else names.get(normalise_name(column.name))
-        if found is None:
-            absent.append(column.name)
-        cell = None if found is None else lead[str(found)]
+        name = column.name
+        if is_exact:
+            cell = lead[name]
+        elif (found := names.get(normalise_name(name))) is not None:
+            cell = lead[str(found)]
+        else:
+            absent.append(name)
+            cell = None
         raw.append(cell)
         if column.kind == "number":
             number = read_number(cell, missing=column.missing, decimal=column.decimal)
-            is_bad |= column.is_count and number < 0
+            if number < 0 and column.is_count:
+                is_bad = True
             values.append(number)
         else:
             values.append(read_text(cell, missing=column.missing))
-        is_bad |= isinstance(cell, str) and len(cell) > MAX_CELL_CHARACTERS
+        if type(cell) is not float and isinstance(cell, str) and len(cell) > MAX_CELL_CHARACTERS:
+            is_bad = True
     return LeadCells(raw=raw, read=values, absent=tuple(absent), is_bad=is_bad)
 
 
