@@ -138,6 +138,28 @@ def test_parts_of_a_group_that_cancel_are_no_reason() -> None:
     assert found[0] == "demo: 1 in 7 days (typical 0), +10.0 points"
 
 
+def test_of_two_parts_about_the_same_events_only_the_stronger_side_is_told() -> None:
+    schema = schema_of("any event count 7d", "demo count 7d", "page visit count 7d", "all web count 7d")
+    plan = replace(PLAN, types=("demo", "page visit"))
+    row = [[3.0], [1.0], [2.0], [2.0]]
+    evidence = Evidence(
+        groups=reason_groups(schema, plan),
+        raw=row,
+        values=row,
+        reference=Reference(margin_parts=(0.0,) * 4, typical=("0",) * 4),
+    )
+
+    def told(*parts: float) -> list[str]:
+        (found,) = reason_texts(explanation_of(np.array([parts])), evidence, n_reasons=4)
+        return [text.split(":")[0] for text in found if text]
+
+    assert told(2.0, -1.0, 0.0, 0.0) == ["all activity"]
+    assert told(1.0, -2.0, 0.0, 0.0) == ["demo"]
+    assert told(2.0, 1.0, 0.5, 0.0) == ["all activity", "demo", "page visit"]
+    assert told(0.0, -2.0, 1.0, 3.0) == ["all web activity", "page visit", "demo"]  # no event is both
+    assert told(0.0, 0.0, 1.0, -3.0) == ["all web activity"]
+
+
 def demo_text(
     seven: float, thirty: float, since: float, *, cutoff: str | None = "2026-06-10T12:00", **asked: str
 ) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class Group:
         Of a kind of event: days of a window to the position of its count, shortest window first.
     since : int or None
         Position of the days since the last such event.
+    kinds : frozenset of str
+        The kinds of events counted; none for a field.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Group:
     columns: tuple[int, ...]
     counts: Mapping[int, int]
     since: int | None = None
+    kinds: frozenset[str] = frozenset()
 
 
 def reason_groups(schema: Schema, plan: FeaturePlan) -> tuple[Group, ...]:
@@ -84,6 +88,8 @@ def reason_groups(schema: Schema, plan: FeaturePlan) -> tuple[Group, ...]:
             plan.slot_names(slot, has_value=has_value), plan.slot_names("", has_value=has_value), strict=True
         )
     }
+    every = frozenset(kind for _, types, _ in plan.slots for kind in types or ())
+    kinds = {slot: every if types is None else frozenset(types) for slot, types, _ in plan.slots}
     made_of = {name: column for column, kind in plan.derive.items() for name in derived_names(column, kind)}
     found: dict[tuple[str, str], list[int]] = {}
     for i, column in enumerate(schema.columns):
@@ -103,6 +109,7 @@ def reason_groups(schema: Schema, plan: FeaturePlan) -> tuple[Group, ...]:
                 columns=tuple(positions),
                 counts={days: place for days, place in windows.items() if place is not None},
                 since=ends.get(" days since"),
+                kinds=kinds[name] if kind == "events" else frozenset(),
             )
         )
     return tuple(groups)
@@ -245,12 +252,14 @@ def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int
     -------
     array of str, shape (n_leads, n_reasons)
         Strongest first, those for before the one against, then empty texts. No reason is a part below 0.05 log-odds,
-        nor one that learners of less than 0.8 of the blend put on the side it is on.
+        nor one that learners of less than 0.8 of the blend put on the side it is on, nor one about events that a
+        stronger part on the other side counts too.
     """
     together = grouped(explanation, [group.columns for group in evidence.groups])
     # Where the learners do not agree which way something moves a lead, nobody should be told.
     is_sure = together.agreement() >= MIN_AGREEMENT
-    chosen = _chosen(np.where(is_sure, together.log_odds_parts, 0.0), n_reasons)
+    parts = np.where(is_sure, together.log_odds_parts, 0.0)
+    chosen = _chosen(_uncontradicted(parts, tuple(group.kinds for group in evidence.groups)), n_reasons)
     texts = np.full(chosen.shape, "", dtype=object)
     rows, ranks = np.nonzero(chosen >= 0)
     groups = chosen[rows, ranks]
@@ -262,6 +271,34 @@ def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int
         points = together.points[rows[here], group].tolist()
         texts[rows[here], ranks[here]] = [f"{word}, {n:+.1f} points" for word, n in zip(words, points, strict=True)]
     return texts
+
+
+def _uncontradicted(parts: np.ndarray, kinds: tuple[frozenset[str], ...]) -> np.ndarray:
+    """Drop the weaker of two parts that count some of the same events and pull opposite ways: few would believe both.
+
+    Examples
+    --------
+    All activity counts demos too; whether a lead is in retail has nothing to do with them:
+
+    >>> kinds = (frozenset({"demo", "visit"}), frozenset({"demo"}), frozenset())
+    >>> _uncontradicted(np.array([[3.0, -1.0, -2.0], [-1.0, 3.0, -2.0], [1.0, 3.0, -2.0]]), kinds).tolist()
+    [[3.0, 0.0, -2.0], [0.0, 3.0, -2.0], [1.0, 3.0, -2.0]]
+    """
+    sides, is_first, is_second = _pairs(kinds)
+    one, other = parts[:, sides[0]], parts[:, sides[1]]
+    is_opposed = one * other < 0
+    is_weaker = np.abs(one) < np.abs(other)
+    n_stronger = (is_opposed & is_weaker) @ is_first + (is_opposed & ~is_weaker) @ is_second
+    return np.where(n_stronger > 0, 0.0, parts)
+
+
+@cache
+def _pairs(kinds: tuple[frozenset[str], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List the pairs of groups that count some of the same events, and which group is a pair's first, and second."""
+    pairs = [(i, j) for j in range(len(kinds)) for i in range(j) if kinds[i] & kinds[j]]
+    sides = np.array(pairs, dtype=int).reshape(-1, 2).T
+    is_first, is_second = (np.eye(len(kinds))[side] for side in sides)
+    return sides, is_first, is_second
 
 
 def _chosen(parts: np.ndarray, n_reasons: int) -> np.ndarray:
