@@ -1,17 +1,22 @@
 """Time exact reasons beside what others take for them, on the same rows in one run.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/speed.py [--rows 20000] [--rounds 5] [--forest 300x31x8 ...] [--sweep]
-       [--bundle FOLDER --leads FEATURE_ROWS.parquet]
+       [--bundle FOLDER --leads FEATURE_ROWS.parquet] (memory of 1 M and 10 M rows: benchmarks/batch.py)
 
 Invented leads of 60 columns: 40 numbers with gaps, 20 categories of 5 to 100 levels. A forest is trees x leaves x depth
 (0: any). Medians over alternating rounds; the slow ones look at fewer rows, told per row. One thread but where it says
-two. `--sweep` tries sizes of units. `--bundle` times a trained model on feature rows (`propensity features`), repeated
-to `--rows`, with the whole way from cells to score rows. What else the machine did is metered, and said.
+two. `--sweep` tries sizes of units. Then a trained model (the sample's, or `--bundle`) on feature rows (`propensity
+features`), repeated to `--rows`, the whole way from cells to score rows, and how long imports and commands take to
+start. What else the machine did is metered, and said.
 """
 
 import argparse
 import ctypes
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -30,12 +35,23 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from propensity.learners.treeshap import MAX_UNIT_BITS, Tables, build_tables, by_pattern, explain_forest, explain_row
 from propensity.schema import partition
-from propensity.scoring import score
+from propensity.scoring import predict_one, score
 from propensity.storage.bundles import load_bundle
 
 N_NUMBERS, N_CATEGORIES = 40, 20
 N_SLOW, N_ALONE, N_TOP = 500, 2_000, 5
 FORESTS = ("300x31x8", "1000x63x8", "300x31x0")
+ROOT = Path(__file__).parents[1]
+STARTS = {
+    "python alone": ["-c", ""],
+    "import propensity": ["-c", "import propensity"],
+    "propensity --version": ["-m", "propensity", "--version"],
+    "propensity score --help": ["-m", "propensity", "score", "--help"],
+    "import pandas": ["-c", "import pandas"],
+    "import lightgbm": ["-c", "import lightgbm"],
+    "import propensity.scoring": ["-c", "import propensity.scoring"],
+    "import mlflow": ["-c", "import mlflow"],
+}
 
 
 def invent(n_rows: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +109,7 @@ def strongest(parts: np.ndarray) -> np.ndarray:
     return np.argpartition(-np.abs(parts), N_TOP, axis=-1)[..., :N_TOP]
 
 
-def c_call(booster: lgb.Booster) -> Callable[[np.ndarray], float]:
+def c_call(booster: lgb.Booster, n_features: int = N_NUMBERS + N_CATEGORIES) -> Callable[[np.ndarray], float]:
     """Give LightGBM's own call for one row, in C, set up once."""
     fast, length, out = ctypes.c_void_p(), ctypes.c_int64(), np.zeros(1)
     _LIB.LGBM_BoosterPredictForMatSingleRowFastInit(
@@ -102,7 +118,7 @@ def c_call(booster: lgb.Booster) -> Callable[[np.ndarray], float]:
         0,
         -1,
         1,
-        N_NUMBERS + N_CATEGORIES,
+        n_features,
         b"num_threads=1",
         ctypes.byref(fast),
     )
@@ -223,6 +239,7 @@ def time_model(bundle: Path, leads: Path, n_rows: int, rounds: int) -> None:
         frame[model.schema.id] = [f"L{i}" for i in range(len(frame))]
     matrix = learned.encoder.encode(partition(frame, model.schema).read)
     blend, slow = learned.blend, matrix[:N_SLOW]
+    with_reasons = "cells to rows with 5 reasons"
     forests = [*blend.forests.values()]
     runs: dict[str, Callable[[], object]] = {
         "raw predict of its forests": lambda: [
@@ -232,7 +249,7 @@ def time_model(bundle: Path, leads: Path, n_rows: int, rounds: int) -> None:
         "blend, margin and parts": lambda: blend.explain(matrix),
         "encoding read values": lambda: learned.encoder.encode(read),
         "cells to score rows": lambda: score(frame, model=model, n_reasons=0),
-        "cells to rows with 5 reasons": lambda: score(frame, model=model, n_reasons=6),
+        with_reasons: lambda: score(frame, model=model, n_reasons=6),
         "the same parts by LightGBM": lambda: blend.lightgbm_contributions(slow),
     }
     read = partition(frame, model.schema).read
@@ -242,8 +259,47 @@ def time_model(bundle: Path, leads: Path, n_rows: int, rounds: int) -> None:
     for name, seconds in taken.items():
         n = len(slow) if name == "the same parts by LightGBM" else len(matrix)
         print(f"  {name:30} {n / seconds:>10,.0f} rows/s")
-    row50, row99 = alone(lambda i: blend.explain(matrix[i : i + 1]), min(500, len(matrix)))
-    print(f"  one lead, margin and parts, us: {row50:.0f} (p99 {row99:.0f})")
+    raw, n = taken["raw predict of its forests"], len(matrix)
+    print(
+        f"  against raw predict: calibrated {taken['calibrated probability'] / raw:.2f} x its time, with all parts "
+        f"{taken['blend, margin and parts'] / raw:.2f} x; encoding is "
+        f"{taken['encoding read values'] / taken[with_reasons]:.1%} of scoring with reasons"
+    )
+    explained = taken["blend, margin and parts"] / n
+    print(f"  all parts {taken['the same parts by LightGBM'] / len(slow) / explained:.0f} x as fast as pred_contrib")
+    cells = [lead for lead in some.to_dict("records") if not pd.isna(lead.get(str(model.schema.cutoff), 0))]
+    leads_alone = cells[: N_ALONE // 2]
+    calls = [c_call(forest.booster, matrix.shape[1]) for forest in forests]
+    n_alone = min(len(leads_alone), n)
+    c50, c99 = alone(lambda i: [call(matrix[i]) for call in calls], n_alone)
+    row50, row99 = alone(lambda i: blend.explain(matrix[i : i + 1]), n_alone)
+    predict_one(leads_alone[0], model=model)
+    one50, one99 = alone(lambda i: predict_one(leads_alone[i], model=model, n_reasons=6), n_alone)
+    print(
+        f"  one lead, us (p50, p99): LightGBM's C calls without reasons {c50:.0f}, {c99:.0f}; margin and parts "
+        f"{row50:.0f}, {row99:.0f}; dict to probability, band and reasons in words {one50:.0f}, {one99:.0f} "
+        f"({one50 / c50:.1f} x)"
+    )
+
+
+def sample(folder: Path) -> tuple[Path, Path]:
+    """Train on the sample data in a folder; give the bundle and feature rows."""
+    shutil.copy(ROOT / "propensity.toml", folder)
+    shutil.copytree(ROOT / "data", folder / "data")
+    for more in (["train"], ["features", "-o", "rows.parquet"]):
+        command = [sys.executable, "-m", "propensity", *more]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return next((folder / "models" / "bundles").iterdir()), folder / "rows.parquet"
+
+
+def time_starts(rounds: int) -> None:
+    runs = {
+        name: lambda a=a: subprocess.run([sys.executable, *a], check=True, stdout=subprocess.DEVNULL)
+        for name, a in STARTS.items()
+    }
+    print("\nFrom nothing, seconds:")
+    for name, seconds in medians(runs, rounds).items():
+        print(f"  {name:26} {seconds:>6.2f}")
 
 
 def meter() -> float:
@@ -279,6 +335,10 @@ def main() -> None:
         sweep(matrix, options.rounds)
     if options.bundle and options.leads:
         time_model(options.bundle, options.leads, options.rows, options.rounds)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            time_model(*sample(Path(folder)), options.rows, options.rounds)
+    time_starts(options.rounds)
     slower = max(meter() for _ in range(5)) / before
     trust = "" if slower < 1.15 else " - NOT TO BE TRUSTED, something else ran"
     print(f"\nThe same work took {slower:.2f} x as long at the end{trust}; load {os.getloadavg()[0]:.2f}")
