@@ -92,7 +92,7 @@ def test_a_sheet_without_lines_gives_no_points() -> None:
     rules = sheet()
     scores = rules.score(pd.DataFrame({"c": [1, 2]}))
     assert scores.points.tolist() == [0.0, 0.0]
-    assert (rules.reason_texts(scores, n_reasons=4) == "").all()
+    assert (rules.reason_texts(scores.gained, n_reasons=4) == "").all()
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_reasons_name_the_rules_that_gave_most_and_the_one_that_took_most(n_reas
         {"name": "bounce", "column": "d", "value": "x", "points": -5},
     )
     scores = rules.score(pd.DataFrame({"a": ["x"], "b": ["x"], "c": ["x"], "d": ["x"]}))
-    found = [*rules.reason_texts(scores, n_reasons=n_reasons)[0]]
+    found = [*rules.reason_texts(scores.gained, n_reasons=n_reasons)[0]]
     assert found == expected + [""] * (n_reasons - len(expected))
 
 
 def test_a_lead_that_meets_no_rule_has_no_reason() -> None:
     rules = sheet({"column": "a", "value": "x"})
-    assert rules.reason_texts(rules.score(pd.DataFrame({"a": ["y"]})), n_reasons=4).tolist() == [[""] * 4]
+    assert rules.reason_texts(rules.score(pd.DataFrame({"a": ["y"]})).gained, n_reasons=4).tolist() == [[""] * 4]
 
 
 def test_row_order_only_permutes_points() -> None:

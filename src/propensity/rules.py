@@ -318,8 +318,15 @@ class Rules:
         """Give each lead's band from its points alone: at or above `sql`, at or above `mql`, or nurture."""
         return np.where(points >= self.sql, SQL, np.where(points >= self.mql, MQL, NURTURE)).astype(object)
 
-    def reason_texts(self, scores: RuleScores, *, n_reasons: int) -> np.ndarray:
+    def reason_texts(self, gained: np.ndarray, *, n_reasons: int) -> np.ndarray:
         """Word the rules that gave or took most points: up to `n_reasons` - 1 for, up to 1 against.
+
+        Parameters
+        ----------
+        gained : array of float, shape (n_leads, n_rules)
+            As `RuleScores` holds it.
+        n_reasons : int
+            At least 1.
 
         Returns
         -------
@@ -327,13 +334,13 @@ class Rules:
             Empty texts after the last.
         """
         n_for = max(n_reasons - 1, 1)
-        order = np.argsort(-scores.gained, axis=1, kind="stable")
+        order = np.argsort(-gained, axis=1, kind="stable")
         texts = np.full((len(order), n_reasons), "", dtype=object)
-        for row, (gained, ranked) in enumerate(zip(scores.gained, order, strict=True)):
-            chosen = [j for j in ranked[:n_for] if gained[j] > 0]
-            if n_reasons > 1 and len(ranked) and gained[ranked[-1]] < 0:
+        for row, (own, ranked) in enumerate(zip(gained, order, strict=True)):
+            chosen = [j for j in ranked[:n_for] if own[j] > 0]
+            if n_reasons > 1 and len(ranked) and own[ranked[-1]] < 0:
                 chosen.append(ranked[-1])
-            texts[row, : len(chosen)] = [f"{self.rules[j].name}: {gained[j]:+.3g} points of the rules" for j in chosen]
+            texts[row, : len(chosen)] = [f"{self.rules[j].name}: {own[j]:+.3g} points of the rules" for j in chosen]
         return texts
 
     def to_dict(self) -> dict[str, Any]:

@@ -341,11 +341,9 @@ def score(
     rows = judged.rows
     why_aside = np.full(len(rows.position), "", dtype=object) if aside is None else aside[rows.position]
     cutoff = cutoffs_of(leads, model, rows)
-    own_as_of = None
-    if cutoff is not None:
-        own_as_of = cutoff.map(lambda at: at.isoformat(), na_action="ignore").astype(object)
-        if newest or cutoff.notna().any():
-            as_of = newest or str(cutoff.max().isoformat())
+    own_as_of = None if cutoff is None else _in_words(cutoff)
+    if cutoff is not None and (newest or cutoff.notna().any()):
+        as_of = newest or str(cutoff.max().isoformat())
     stale = "STALE" if _is_stale(model, as_of) else ""
     whole = fallback_reason or VERDICT_REASONS.get(model.verdict, "") or stale
     reason = _fallback_reasons(judged, model, whole=whole)
@@ -356,7 +354,7 @@ def score(
     given = leads.reset_index(drop=True).iloc[rows.position]
     points = model.rules.score(given)
     own = _model_answers(judged, model, given, n_reasons=n_reasons, cutoff=cutoff)
-    theirs = _rule_answers(points, model, given, n_reasons=n_reasons)
+    theirs = _rule_answers(points, model, given, n_reasons=n_reasons, is_asked=by_rules)
     band = np.where(is_nobodys, UNSCORED, np.where(by_rules, theirs.band, own.band))
     is_scored = band != UNSCORED
     frame = pd.DataFrame({model.schema.id or "row": rows.ids})
@@ -552,12 +550,20 @@ def evidence_of(judged: Judged, model: PropensityModel, *, cutoff: pd.Series | N
     )
 
 
+def _in_words(stamps: pd.Series) -> pd.Series:
+    """Write instants as ISO 8601; None where there is none."""
+    codes, instants = pd.factorize(stamps)
+    return pd.Series(np.array([*(at.isoformat() for at in instants), None], dtype=object)[codes], dtype=object)
+
+
 def _instants(stamps: pd.Series) -> np.ndarray:
     return np.asarray(stamps.dt.tz_localize(None), dtype="datetime64[us]")
 
 
-def _rule_answers(points: RuleScores, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int) -> Answers:
-    """Let the sheet answer; without one line in it, nobody can."""
+def _rule_answers(
+    points: RuleScores, model: PropensityModel, given: pd.DataFrame, *, n_reasons: int, is_asked: np.ndarray
+) -> Answers:
+    """Let the sheet answer; without one line in it, nobody can. Reasons are worded where it is asked."""
     rules, learned, n = model.rules, model.learned, len(points.points)
     probability = np.full(n, np.nan)
     texts = np.full((n, n_reasons), "", dtype=object)
@@ -573,7 +579,7 @@ def _rule_answers(points: RuleScores, model: PropensityModel, given: pd.DataFram
         prior = rules.prior(points.points)
         probability = probability if prior is None else np.round(prior, DECIMALS)
     if n_reasons and rules.rules:
-        texts = rules.reason_texts(points, n_reasons=n_reasons)
+        texts[is_asked] = rules.reason_texts(points.gained[is_asked], n_reasons=n_reasons)
     return Answers(probability=probability, band=band, certified=np.zeros(n, dtype=bool).astype(object), reasons=texts)
 
 
