@@ -10,16 +10,13 @@ beside them, the same by raw contributions of single columns, as `pred_contrib` 
 
 from __future__ import annotations
 
-import argparse
-import warnings
 from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import quality
-from stability import problem_of
-from threadpoolctl import threadpool_limits
+from stability import problem_of, run
 
 from propensity.explanations import explain, fit_reference, grouped, reason_groups
 from propensity.explanations.wording import MIN_AGREEMENT
@@ -98,18 +95,7 @@ def measure(name: str, *, n_retrains: int) -> None:
     print(f"| {name} | {len(read):,} | {learned.blend.recipe.forest_share:.2f} | {figures} |", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("problems", nargs="*")
-    parser.add_argument("--retrains", type=int, default=4)
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    print("| problem | leads | forests | same top | family | top three | raw columns: same top | family | three |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    with threadpool_limits(1):
-        for name in options.problems or PROBLEMS:
-            measure(name, n_retrains=options.retrains)
-
+COLUMNS = "| problem | leads | forests | same top | family | top three | raw columns: same top | family | three |"
 
 if __name__ == "__main__":
-    main()
+    run(measure, COLUMNS, words=__doc__, problems=PROBLEMS, n=4)

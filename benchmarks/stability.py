@@ -17,6 +17,7 @@ import json
 import os
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,18 +116,20 @@ def measure(name: str, *, n_retrains: int) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(measure: Callable[..., None], columns: str, *, words: str | None, problems: Sequence[str], n: int) -> None:
+    """Measure the problems named on the command line, a row of the table each."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("problems", nargs="*")
-    parser.add_argument("--retrains", type=int, default=24)
+    parser.add_argument("--retrains", type=int, default=n)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print("| problem | forests | SD retrained | estimated | ratio | r | inside | around mean | CPU s more | kB |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(f"{columns}\n{'|---' * (columns.count('|') - 1)}|")
     with threadpool_limits(1):
-        for name in options.problems or PROBLEMS:
+        for name in options.problems or problems:
             measure(name, n_retrains=options.retrains)
 
 
+COLUMNS = "| problem | forests | SD retrained | estimated | ratio | r | inside | around mean | CPU s more | kB |"
+
 if __name__ == "__main__":
-    main()
+    run(measure, COLUMNS, words=__doc__, problems=PROBLEMS, n=24)
