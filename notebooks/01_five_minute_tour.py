@@ -125,13 +125,14 @@ for name, p in (("truth", truth), ("model", scores["probability"].to_numpy(dtype
 # %%
 from propensity.plotting import plot_gain, plot_reliability, plot_scores
 
-plot_reliability(run.evaluation)
+tables = run.evaluation.tables()
+plot_reliability(tables)
 
 # %%
-plot_gain(run.evaluation)
+plot_gain(tables)
 
 # %%
-plot_scores(run.evaluation, run.model.learned.bands)
+plot_scores(tables, run.model.learned.bands)
 
 # %% [markdown]
 # ## A model that is text

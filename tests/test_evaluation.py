@@ -335,6 +335,23 @@ def test_json_holds_the_calibration_of_every_part() -> None:
         assert figures["expected"] > 0
 
 
+def test_scores_are_counted_by_outcome_and_none_is_lost() -> None:
+    y, probability = np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.0, 0.2, 0.4, 0.39])
+    part = Predictions(
+        y=y,
+        probability=probability,
+        constant=np.full(4, 0.5),
+        rules=np.full(4, np.nan),
+        band=np.full(4, "MQL", dtype=object),
+        groups=np.arange(4),
+    )
+    table = evaluate([part], kind="time", random=None, seed=0).scores()
+    assert len(table) == 40
+    assert (table["low"].iloc[0], table["high"].iloc[-1]) == (0.0, 0.4)
+    assert table[table["converted"] > 0].index.to_list() == [20, 39]
+    assert table[table["not_converted"] > 0].index.to_list() == [0, 39]
+
+
 def test_a_part_that_nobody_converted_in_is_measured_all_the_same() -> None:
     nobody = predictions(np.zeros(300), np.linspace(0.05, 0.3, 300))
     evaluation = evaluate([nobody], kind="time", random=None, seed=0)
@@ -346,7 +363,7 @@ def test_a_part_that_nobody_converted_in_is_measured_all_the_same() -> None:
         "the calibration error is 0.189 beyond chance",
         "fewer leads convert than expected",
     ]
-    assert {"metrics", "reliability", "gain", "bands"} == {*evaluation.tables()}
+    assert {"metrics", "reliability", "gain", "scores", "bands"} == {*evaluation.tables()}
 
 
 def test_the_same_rows_give_the_same_tables() -> None:

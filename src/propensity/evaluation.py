@@ -27,6 +27,7 @@ from propensity.metrics import (
     mean_interval,
     measure,
     observed_over_expected,
+    p_in_words,
     poisson_p_value,
     poisson_ratio,
     rate_interval,
@@ -42,6 +43,8 @@ HEADERS = {
 # Chance makes a larger calibration error less often than this: then something is off, and the next three say how far.
 CHANCE = 0.01
 MAX_DEBIASED_CE = 0.02
+# Steps of probability by which scores are counted.
+N_STEPS = 40
 # A quarter more or less, as a ratio: what a plan of calls can bear.
 BEARABLE = (0.8, 1.25)
 # Segments expected to convert less often are too small to be judged one by one.
@@ -159,8 +162,8 @@ class Calibration:
 
     @property
     def p_words(self) -> str:
-        """The p-value as it is printed; of a thousand draws none can still be one in two thousand."""
-        return "p < 0.001" if self.consistency_p < 0.001 else f"p = {self.consistency_p:.2g}"
+        """The p-value as it is printed."""
+        return p_in_words(self.consistency_p)
 
     @property
     def figures(self) -> dict[str, Interval]:
@@ -276,6 +279,7 @@ class Evaluation:
             "metrics": self.metrics_table(),
             "reliability": self.reliability(),
             "gain": self.gain(),
+            "scores": self.scores(),
             "bands": self.bands(),
             **({"overrides": self.overrides()} if self.test.overrides else {}),
             "segments": self.slices(),
@@ -385,6 +389,20 @@ class Evaluation:
         share = np.linspace(0.01, 1, 100)
         caught = np.interp(share * len(order), np.arange(len(order) + 1), found) / max(found[-1], 1.0)
         return pd.DataFrame({"share": share, "found": caught, "lift": caught / share})
+
+    def scores(self) -> pd.DataFrame:
+        """Tabulate how many of the headline rows have which probability, by outcome.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``low, high, converted, not_converted``: forty equal steps of probability, each with its lower end
+            and the last with both, up to the largest one seen.
+        """
+        test = self.test
+        edges = np.linspace(0, max(float(test.probability.max()), 0.01), N_STEPS + 1)
+        won, lost = (np.histogram(test.probability[test.y == value], bins=edges)[0] for value in (1, 0))
+        return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "converted": won, "not_converted": lost})
 
     def bands(self) -> pd.DataFrame:
         """Tabulate what each band held on the headline rows.

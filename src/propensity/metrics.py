@@ -331,6 +331,17 @@ def poisson_ratio(converted: float, expected: float, *, effect: float = 1.0, con
     return Interval(value=float(value), low=float(low), high=float(high))
 
 
+def p_in_words(p: float) -> str:
+    """Write a p-value as people read it; of a thousand draws none can still be one in two thousand.
+
+    Examples
+    --------
+    >>> p_in_words(0.0), p_in_words(0.234)
+    ('p < 0.001', 'p = 0.23')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def poisson_p_value(converted: float, expected: float, *, effect: float = 1.0) -> float:
     """Chance of a count at least as far out, were `expected` the truth: twice the smaller exact Poisson tail.
 

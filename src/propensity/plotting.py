@@ -9,15 +9,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from propensity.metrics import p_in_words
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
 
     from propensity.bands import Bands, Frontier
     from propensity.encoding import Encoder
-    from propensity.evaluation import Evaluation, Measured
     from propensity.explanations import Explanation
     from propensity.monitoring import Watch
     from propensity.training.curve import Curve
@@ -36,12 +37,24 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def plot_reliability(evaluation: Evaluation) -> Figure:
-    """Draw conversion rate against probability, with the band a perfect model would stay in 95 % of the time."""
-    table, found = evaluation.reliability(), evaluation.headline.calibration
+def _figure(tables: Mapping[str, pd.DataFrame], name: str, predictor: str = "model") -> Any:
+    """Give one figure of the table of metrics, with its interval: ``value, low, high``."""
+    metrics = tables["metrics"]
+    return next(metrics[(metrics["predictor"] == predictor) & (metrics["figure"] == name)].itertuples())
+
+
+def plot_reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw conversion rate against probability, with the band a perfect model would stay in 95 % of the time.
+
+    Parameters
+    ----------
+    tables : mapping of name to DataFrame
+        As `Evaluation.tables` gives them; here and in the plots below.
+    """
+    table, oe, chance = tables["reliability"], _figure(tables, "oe"), _figure(tables, "consistency_p")
     figure, axes = _axes(
         "Do probabilities come true? Dots in the grey band do.\n"
-        f"O/E {found.oe.value:.2f} ({found.oe.low:.2f}-{found.oe.high:.2f}); by chance alone: {found.p_words}",
+        f"O/E {oe.value:.2f} ({oe.low:.2f}-{oe.high:.2f}); by chance alone: {p_in_words(chance.value)}",
         "probability (mean of a tenth of leads)",
         "converted",
     )
@@ -56,10 +69,9 @@ def plot_reliability(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def plot_gain(evaluation: Evaluation) -> Figure:
+def plot_gain(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw which share of conversions the best-scored share of leads holds."""
-    table = evaluation.gain()
-    lift = evaluation.headline.metrics["lift_at_10"]
+    table, lift = tables["gain"], _figure(tables, "lift_at_10")
     figure, axes = _axes(
         f"The top 10 % of leads convert {lift.value:.1f} times as often as all",
         "leads called, best first",
@@ -75,17 +87,20 @@ def plot_gain(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def plot_scores(evaluation: Evaluation, bands: Bands) -> Figure:
+def plot_scores(tables: Mapping[str, pd.DataFrame], bands: Bands) -> Figure:
     """Draw the probabilities of leads that converted and of those that did not, with the two thresholds."""
-    test = evaluation.test
+    table = tables["scores"]
     figure, axes = _axes("Where the two thresholds cut", "probability", "share of leads")
-    edges = np.linspace(0, max(float(np.quantile(test.probability, 0.999)), min(bands.sql, 1.0) * 1.1, 0.01), 41)
-    for value, label, colour in ((0, "did not convert", BAND), (1, "converted", MODEL)):
-        chosen = test.probability[test.y == value]
-        weights = np.full(len(chosen), 1 / max(len(chosen), 1))
-        axes.hist(chosen, bins=edges.tolist(), weights=weights, alpha=0.75, color=colour, label=label)
+    for outcome, label, colour in (("not_converted", "did not convert", BAND), ("converted", "converted", MODEL)):
+        share = table[outcome] / max(table[outcome].sum(), 1)
+        width = table["high"] - table["low"]
+        axes.bar(table["low"], share, width, align="edge", alpha=0.75, color=colour, label=label)
+    end = table["high"].iloc[-1]
+    if bands.sql <= 1:
+        end = max(end, 1.02 * bands.sql)
+    axes.set_xlim(0, end)
     for threshold, name in ((bands.mql, "MQL"), (bands.sql, "SQL")):
-        if threshold <= edges[-1]:
+        if threshold <= end:
             axes.axvline(threshold, color=OTHER, linewidth=1)
             axes.text(threshold, 1.0, f" {name}", color=OTHER, transform=axes.get_xaxis_transform(), va="top")
     _percent(axes)
@@ -93,15 +108,12 @@ def plot_scores(evaluation: Evaluation, bands: Bands) -> Figure:
     return figure
 
 
-def plot_comparison(evaluation: Evaluation) -> Figure:
+def plot_comparison(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the AUC of model, random split and rules side by side, with their intervals."""
-    rows: list[tuple[str, Measured | None]] = [
-        ("model, on newer leads" if evaluation.kind == "time" else "model, on folds", evaluation.headline),
-        ("model, on a random split", evaluation.random),
-        ("points sheet", evaluation.rules),
-    ]
+    names = {"model": "model", "random split": "model, on a random split", "rules": "points sheet"}
+    measured = {*tables["metrics"]["predictor"]}
     figure, axes = _axes("Model, random split and rules on leads they never saw", "AUC (0.5 is guessing)", "")
-    shown = [(name, measured.metrics["auc"]) for name, measured in rows if measured is not None]
+    shown = [(names[one], _figure(tables, "auc", one)) for one in names if one in measured]
     for i, (_, auc) in enumerate(reversed(shown)):
         axes.plot([auc.low, auc.high], [i, i], color=MODEL, linewidth=2)
         axes.plot(auc.value, i, "o", color=MODEL)

@@ -212,11 +212,12 @@ def _write_reports(
         explanation = explain(
             contributions, base, margin, probability, calibrator=learned.calibrator, reference=reference
         )
+        found = evaluation.tables()
         figures = {
-            "reliability.png": plotting.plot_reliability(evaluation),
-            "gain.png": plotting.plot_gain(evaluation),
-            "scores.png": plotting.plot_scores(evaluation, learned.bands),
-            "comparison.png": plotting.plot_comparison(evaluation),
+            "reliability.png": plotting.plot_reliability(found),
+            "gain.png": plotting.plot_gain(found),
+            "scores.png": plotting.plot_scores(found, learned.bands),
+            "comparison.png": plotting.plot_comparison(found),
             "beeswarm.png": plotting.plot_beeswarm(explanation, rows, learned.encoder),
         }
         if len(result.importance):
@@ -231,7 +232,7 @@ def _write_reports(
             content = io.BytesIO()
             figure.savefig(content, format="png", dpi=120)
             files[name] = content.getvalue()
-        files |= {f"{name}.csv": table_csv(table).encode() for name, table in evaluation.tables().items()}
+        files |= {f"{name}.csv": table_csv(table).encode() for name, table in found.items()}
     files |= {f"{name}.csv": table_csv(table).encode() for name, table in tables.items()}
     write_folder(folder, files)
     return folder
