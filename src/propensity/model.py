@@ -136,6 +136,8 @@ class PropensityModel:
         Plain JSON values for people and checks: rows, base rate, digests, what the target means.
     card : str
         The model card, Markdown.
+    record : dict
+        What training found, as plain JSON values: see `reporting.training_record`. Empty for older bundles.
     plan : FeaturePlan
         Which features are made of events and raw fields.
     version : str
@@ -152,6 +154,7 @@ class PropensityModel:
     agreement: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
     plan: FeaturePlan = field(default_factory=FeaturePlan)
     version: str = ""
 
@@ -213,6 +216,8 @@ def bundle_files(model: PropensityModel) -> dict[str, bytes]:
         if learned.frontier is not None:
             parts["frontier.json"] = learned.frontier.to_dict()
         texts |= {_forest_file(i): blend.forests[kind].text for i, kind in enumerate(sorted(blend.forests))}
+    if model.record:
+        parts["record.json"] = dict(model.record)
     files = {name: _json_bytes(part) for name, part in parts.items()}
     files |= {name: text.encode() for name, text in texts.items()}
     manifest = {
@@ -260,6 +265,7 @@ def model_from_files(files: Mapping[str, bytes]) -> PropensityModel:
             agreement=_from_json(files["agreement.json"]),
             facts=manifest["facts"],
             card=files["card.md"].decode(),
+            record=_from_json(files["record.json"]) if "record.json" in files else {},
             plan=FeaturePlan.from_dict(_from_json(files["features.json"])),
             version=version_of(files["manifest.json"]),
         )
@@ -286,8 +292,11 @@ def model_from_files(files: Mapping[str, bytes]) -> PropensityModel:
 
 
 def _check_facts(model: PropensityModel) -> None:
-    """Refuse facts that scoring would stumble over."""
+    """Refuse facts that scoring or reporting would stumble over."""
     facts = model.facts
+    if not isinstance(model.record, dict):
+        msg = "the record is no object"
+        raise TypeError(msg)
     if not (model.schema.id is None or isinstance(model.schema.id, str)) or not isinstance(facts.get("date", ""), str):
         msg = "a column's name is no text"
         raise TypeError(msg)

@@ -2,6 +2,7 @@
 
 from propensity.reporting.findings import audit_json, audit_lines
 from propensity.reporting.moves import Moves, changed_terms, moves_lines, terms_lines
+from propensity.reporting.record import recorded_tables, training_record
 from propensity.reporting.settings import config_text
 from propensity.reporting.sheet import sheet_json, sheet_lines, text_with_points, text_with_rules
 from propensity.reporting.summary import VERDICTS, band_lines, model_card, training_json, training_summary
@@ -17,12 +18,14 @@ __all__ = [
     "config_text",
     "model_card",
     "moves_lines",
+    "recorded_tables",
     "sheet_json",
     "sheet_lines",
     "terms_lines",
     "text_with_points",
     "text_with_rules",
     "training_json",
+    "training_record",
     "training_summary",
     "watch_json",
     "watch_lines",

@@ -17,7 +17,7 @@ from propensity.storage.writing import write_folder
 MAX_MANIFEST_BYTES = 2**20
 MAX_FILE_BYTES = 2**29
 _NAMES = re.compile(
-    r"(schema|features|encoder|linear|blend|calibrator|thresholds|agreement|rules|reasons|canaries|stability|shifts|monotone|frontier|guard)\.json|forest_\d{1,3}\.txt|card\.md"
+    r"(schema|features|encoder|linear|blend|calibrator|thresholds|agreement|rules|reasons|canaries|stability|shifts|monotone|frontier|guard|record)\.json|forest_\d{1,3}\.txt|card\.md"
 )
 
 

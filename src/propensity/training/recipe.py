@@ -22,7 +22,7 @@ from propensity.guards import fit_guard
 from propensity.learners import MayGoOn, check_tuner, margin_loss
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
-from propensity.reporting import model_card
+from propensity.reporting import model_card, training_record
 from propensity.schema import NURTURE, SQL, Tables
 from propensity.training.audit import Audit, audit_prepared, prepare_any
 from propensity.training.curve import Curve, few_curve, learning_curve, months_for
@@ -263,8 +263,8 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         plan=prepared.plan,
     )
     tell("done", 1.0)
-    return TrainingRun(
-        model=sealed(replace(model, card=model_card(model, evaluation, audit.entries))),
+    return _sealed_run(
+        model=model,
         evaluation=evaluation,
         audit=audit.entries,
         flaws=audit.flaws,
@@ -280,6 +280,13 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         importance=importance(explanation, model.reason_groups, seed=seed),
         newest=examples.leads.iloc[_newest(examples)].reset_index(drop=True),
     )
+
+
+def _sealed_run(**found: Any) -> TrainingRun:
+    """Give the run, its model with its card and with what there is to remember of its training."""
+    run = TrainingRun(**found)
+    card = model_card(run.model, run.evaluation, run.audit)
+    return replace(run, model=sealed(replace(run.model, card=card, record=training_record(run))))
 
 
 def _newest(examples: Examples) -> np.ndarray:
@@ -362,8 +369,8 @@ def _rules_run(prepared: Prepared, audit: Audit, config: Config) -> TrainingRun:
         f"{n_positive} of {len(prepared.examples.y)} leads converted; a model needs at least {MIN_POSITIVES} that did "
         f"and {MIN_POSITIVES} that did not. Until then the rules answer."
     )
-    return TrainingRun(
-        model=sealed(replace(model, card=model_card(model, None, audit.entries))),
+    return _sealed_run(
+        model=model,
         evaluation=None,
         audit=audit.entries,
         flaws=audit.flaws,
