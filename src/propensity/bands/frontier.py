@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,9 +72,10 @@ class Frontier:
         Returns
         -------
         DataFrame
-            Columns ``threshold, share, volume, precision, low, high, recall, conversions, lift, cost, profit,
-            near_best, next_rep, agreed``. Volume, conversions, cost and profit are a week's, or of 1,000 leads without
-            dates; cost and profit are empty without a price. ``near_best``: profit within 2 % of the best.
+            Columns ``threshold, share, volume, precision, low, high, recall, recall_low, recall_high, conversions,
+            lift, cost, profit, near_best, next_rep, agreed``. Volume, conversions, cost and profit are a week's, or of
+            1,000 leads without dates; cost and profit are empty without a price. Bounds are exact and one-sided, each
+            at the agreed confidence. ``near_best``: profit within 2 % of the best.
             ``next_rep``: conversions that one more rep would find among the next best leads. ``agreed``: SQL or MQL.
         """
         n = np.array(self.n_leads, dtype=float)
@@ -85,19 +86,19 @@ class Frontier:
         best = profit.max(initial=0.0)
         rate = self.n_all_converted / self.n_all
         precision = np.divide(won, n, out=np.zeros(len(n)), where=n > 0)
-        bounds = [
-            (lower_bound(int(k), int(m), self.delta), upper_bound(int(k), int(m), self.delta))
-            for k, m in zip(won, n, strict=True)
-        ]
+        low, high = self._bounds(self.n_converted, self.n_leads)
+        recall_low, recall_high = self._bounds(self.n_converted, [self.n_all_converted] * len(n))
         frame = pd.DataFrame(
             {
                 "threshold": self.thresholds,
                 "share": n / self.n_all,
                 "volume": scale * n,
                 "precision": precision,
-                "low": [low for low, _ in bounds],
-                "high": [high for _, high in bounds],
+                "low": low,
+                "high": high,
                 "recall": won / max(self.n_all_converted, 1),
+                "recall_low": recall_low,
+                "recall_high": recall_high,
                 "conversions": scale * won,
                 "lift": precision / rate if rate else np.nan,
                 "cost": scale * self.cost * n if is_priced else np.nan,
@@ -110,6 +111,13 @@ class Frontier:
         for band, threshold in ((MQL, self.mql), (SQL, self.sql)):
             frame.loc[frame["threshold"] == threshold, "agreed"] = band
         return frame
+
+    def _bounds(self, n_converted: Sequence[int], n_of: Sequence[int]) -> tuple[list[float], list[float]]:
+        counted = [*zip(n_converted, n_of, strict=True)]
+        return (
+            [lower_bound(k, n, self.delta) for k, n in counted],
+            [upper_bound(k, n, self.delta) if n else 1.0 for k, n in counted],
+        )
 
     def _next_rep(self, scale: float) -> np.ndarray:
         """Give the conversions expected among the next best leads that one more rep would work."""
