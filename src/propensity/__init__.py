@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from propensity.scoring import predict, predict_one
     from propensity.storage.bundles import save_model
     from propensity.storage.configs import load_config, read_tables
-    from propensity.training import Audit, TrainingRun, audit, train
+    from propensity.training import Audit, TrainingRun, train
+    from propensity.training.audit import audit
 
 __version__ = "0.1.0"
 

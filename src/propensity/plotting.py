@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 
 LABEL_CHARACTERS = 40
 INK, MODEL, OTHER, BAND = "#222222", "#1f6f8b", "#c8553d", "#d9d9d9"
+_PAGE_COLOURS = {INK: "ink", MODEL: "model", OTHER: "other", BAND: "band", "#000000": "ink", "#ffffff": "paper"}
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+def _axes(title: str, x: str, y: str, *, height: float = 4.4) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, height), layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.set_xlabel(x)
@@ -112,8 +115,9 @@ def plot_comparison(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the AUC of model, random split and rules side by side, with their intervals."""
     names = {"model": "model", "random split": "model, on a random split", "rules": "points sheet"}
     measured = {*tables["metrics"]["predictor"]}
-    figure, axes = _axes("Model, random split and rules on leads they never saw", "AUC (0.5 is guessing)", "")
     shown = [(names[one], _figure(tables, "auc", one)) for one in names if one in measured]
+    title = "Model, random split and rules on leads they never saw"
+    figure, axes = _axes(title, "AUC (0.5 is guessing)", "", height=1.4 + 0.5 * len(shown))
     for i, (_, auc) in enumerate(reversed(shown)):
         axes.plot([auc.low, auc.high], [i, i], color=MODEL, linewidth=2)
         axes.plot(auc.value, i, "o", color=MODEL)
@@ -294,3 +298,73 @@ def _percent(axes: Axes) -> None:
 
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+
+
+def as_svg(figure: Figure, *, name: str, label: str) -> str:
+    """Write a figure as SVG for a page: text stays text, colours are the page's, so that they follow its theme.
+
+    Parameters
+    ----------
+    figure : Figure
+    name : str
+        Of the figure on its page, letters alone: its ids begin with it.
+    label : str
+        What it shows, for those who cannot see it.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element that fills its place. The same for the same figure.
+    """
+    import io
+
+    import matplotlib as mpl
+
+    written = io.BytesIO()
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = written.getvalue().decode()
+    text = text[text.index("<svg") :]
+    # What would style the rest of the page, or name fonts that are not the page's.
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|; font-family: [^;\"]*", "", text, flags=re.DOTALL)
+    for colour, variable in _PAGE_COLOURS.items():
+        text = text.replace(colour, f"var(--{variable})")
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(url\(#|xlink:href="#)', rf"\g<1>{name}-", text)
+    size = re.compile(r'<svg [^>]*viewBox="([^"]+)"[^>]*>')
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head = f'<svg class="figure" role="img" aria-label="{escape(label)}" viewBox="\\1" {spaces}>'
+    return size.sub(head, text, count=1).strip()
+
+
+def plot_months(table: pd.DataFrame) -> Figure:
+    """Draw what was expected and what converted, month by month, with the range that chance allows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `Evaluation.by_month` gives it.
+    """
+    figure, axes = _axes("Expected and seen, month by month", "", "share of leads that converted")
+    place = np.arange(len(table))
+    leads = table["leads"].to_numpy(dtype=float)
+    expected, seen = (table[name].to_numpy(dtype=float) / leads for name in ("expected", "converted"))
+    low, high = (table[name].to_numpy(dtype=float) * expected for name in ("low", "high"))
+    axes.plot(place, expected, color=OTHER, linestyle="--", label="expected")
+    axes.errorbar(
+        place,
+        seen,
+        [np.clip(seen - low, 0, None), np.clip(high - seen, 0, None)],
+        fmt="o",
+        color=MODEL,
+        label="converted, 95 %",
+    )
+    every = max(1, -(-len(table) // 12))
+    axes.set_xticks(place[::every], [str(month) for month in table["month"]][::every], rotation=45, ha="right")
+    axes.set_ylim(0, None)
+    axes.yaxis.set_major_formatter(lambda at, _position: f"{at:.0%}")
+    axes.legend(frameon=False, loc="best")
+    return figure

@@ -17,6 +17,7 @@ from propensity.cli.export import add_export
 from propensity.cli.features import add_features
 from propensity.cli.init import add_init
 from propensity.cli.monitor import add_monitor
+from propensity.cli.report import add_report
 from propensity.cli.rules import add_rules
 from propensity.cli.sample import add_sample
 from propensity.cli.score import add_score
@@ -30,6 +31,7 @@ Learn from past leads which new ones will buy.
   propensity init leads.csv --target converted     look at a file, write propensity.toml
   propensity audit                                 which columns know the future, what else is wrong
   propensity train                                 learn, test, register the model
+  propensity report -o report.html                 one page to look at, and to agree on the bands by
   propensity score new_leads.csv -o scores.csv     probability, band and reasons for each lead
   propensity explain new_leads.csv --lead 4711     why one lead scores as it does
   propensity export scores.csv --to hubspot -o F   scores as a CRM imports them
@@ -48,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_init(commands)
     add_audit(commands)
     add_train(commands)
+    add_report(commands)
     add_score(commands)
     add_explain(commands)
     add_export(commands)

@@ -2,6 +2,7 @@
 
 from propensity.reporting.findings import audit_json, audit_lines
 from propensity.reporting.moves import Moves, changed_terms, moves_lines, terms_lines
+from propensity.reporting.page import Card, Cards, report_page
 from propensity.reporting.record import recorded_tables, training_record
 from propensity.reporting.settings import config_text
 from propensity.reporting.sheet import sheet_json, sheet_lines, text_with_points, text_with_rules
@@ -10,6 +11,8 @@ from propensity.reporting.watched import watch_json, watch_lines
 
 __all__ = [
     "VERDICTS",
+    "Card",
+    "Cards",
     "Moves",
     "audit_json",
     "audit_lines",
@@ -19,6 +22,7 @@ __all__ = [
     "model_card",
     "moves_lines",
     "recorded_tables",
+    "report_page",
     "sheet_json",
     "sheet_lines",
     "terms_lines",

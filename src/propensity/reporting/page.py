@@ -1,0 +1,600 @@
+"""The only place that lays the report out: one page that opens anywhere, drawn from what a bundle remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from propensity.evaluation import HEADERS
+from propensity.metrics import p_in_words
+from propensity.reporting.explorer import Explorer
+from propensity.reporting.record import recorded_tables
+from propensity.schema import MQL, NURTURE, SQL
+
+if TYPE_CHECKING:
+    import jinja2
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from propensity.bands import Frontier
+    from propensity.model import PropensityModel
+
+# Lines a table of the page shows; the CSV beside the report holds all.
+MAX_LINES = 40
+# Reasons that are drawn.
+MAX_GROUPS = 15
+PREDICTORS = {
+    "model": "the model",
+    "rules": "the points sheet, same leads",
+    "constant": "the past base rate for everyone",
+    "random split": "the model on a random split",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table as text: what stands in its head, and its lines."""
+
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    n_left_out: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page.
+
+    Parameters
+    ----------
+    name : str
+        Its id.
+    title : str
+    sentences : sequence of str
+        What to see in it; where there is nothing to see, why.
+    figure : Markup or None
+    table : Table or None
+        What is drawn, for those who read.
+    """
+
+    name: str
+    title: str
+    sentences: Sequence[str]
+    figure: Markup | None = None
+    table: Table | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A lead as the page shows one: by a code, never by name."""
+
+    code: str
+    probability: str
+    fit: float
+    behaviour: float
+    reasons: tuple[str, ...]
+    scored_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cards:
+    """Leads to look at, a dozen a band; `why` says why there are none."""
+
+    by_band: Mapping[str, Sequence[Card]] = field(default_factory=dict)
+    as_of: str = ""
+    why: str = ""
+
+
+def report_page(model: PropensityModel, *, cards: Cards | None = None) -> str:
+    """Write the report of a model as one HTML page that asks nothing of a network.
+
+    Parameters
+    ----------
+    model : PropensityModel
+        With a record, as training leaves it; without one the page says so.
+    cards : Cards or None
+        Leads scored today.
+
+    Returns
+    -------
+    str
+    """
+    record = model.record or {"tables": {}, "metrics": {}}
+    tables = recorded_tables(record)
+    frontier = model.learned.frontier if model.learned is not None else None
+    explorer = None if frontier is None or not len(frontier.thresholds) else Explorer(frontier=frontier)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            model=model,
+            verdict=_verdict(model, record),
+            tiles=_tiles(model, record, tables),
+            agreed=_agreed(model, tables),
+            explorer=None if explorer is None else _explorer(explorer, model),
+            sections=[*_worth(record, tables), *_truth(model, tables), *_where(record, tables)],
+            audit=_audit(record),
+            cards=cards or Cards(why="No leads were given to be shown."),
+            bands=(SQL, MQL, NURTURE),
+            provenance=_provenance(model),
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("propensity.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _headline(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the figures of the headline rows; nothing where nothing was measured."""
+    metrics = record["metrics"]
+    return metrics.get("time") or metrics.get("folds") or {}
+
+
+def _range(figure: Mapping[str, Any], form: str = ".0%") -> str:
+    """Write a figure with its 95 % interval."""
+    if figure["value"] is None:
+        return "unknown"
+    if figure["low"] is None or figure["high"] is None:
+        return f"{figure['value']:{form}}"
+    return f"{figure['value']:{form}} ({figure['low']:{form}} to {figure['high']:{form}})"
+
+
+def _rows(table: pd.DataFrame) -> list[Any]:
+    """Give the rows of a table, each with its cells by name."""
+    return [*table.itertuples()]
+
+
+def _figures(own: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Give one figure of the table of metrics, with its interval."""
+    return {str(key): value for key, value in own.loc[name].to_dict().items()}
+
+
+def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str]:
+    """Say in one sentence whether the model is worth anything, with its numbers."""
+    test = _headline(record)
+    if not test:
+        if model.verdict == "rules_only":
+            said = "Too few leads have converted to learn from, so the points rules answer."
+            return {"kind": "none", "word": "No model yet", "said": said}
+        said = "This bundle remembers nothing of its training: train again to see how good it is."
+        return {"kind": "none", "word": "Not known", "said": said}
+    unit = "rows of leads" if "leads" in model.facts else "leads"
+    seen = "newer than any it learned from" if "time" in record["metrics"] else "that it never saw"
+    ranks = f"a lead that buys is put above one that does not in {_range(test['auc'])} of pairs; guessing gets 50%"
+    where = f"On {test['rows']:,} {unit} {seen}, {ranks}."
+    if model.verdict != "skill":
+        said = f"{where} That is not surely better than guessing: the points rules answer until it is."
+        return {"kind": "bad", "word": "Do not use it yet", "said": said}
+    rules = record["metrics"].get("rules")
+    against = " There is no points sheet to compare it with."
+    if rules:
+        sheet = rules["auc"]
+        if test["auc"]["low"] is not None and sheet["high"] is not None and test["auc"]["low"] > sheet["high"]:
+            against = f" Your points sheet gets {_range(sheet)}: the model is surely better."
+        elif test["auc"]["value"] > sheet["value"]:
+            against = f" Your points sheet gets {_range(sheet)}: the model looks better; so few leads do not prove it."
+        else:
+            against = f" Your points sheet gets {_range(sheet)}: the model is not better than that."
+    return {"kind": "good", "word": "Worth using", "said": where + against}
+
+
+def _tiles(
+    model: PropensityModel, record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
+) -> list[dict[str, str]]:
+    """Give the few numbers that people ask for first."""
+    learned = model.learned
+    if learned is None or not tables:
+        return []
+    bands, found = learned.bands, tables["bands"].set_index("band")
+    weekly = bands.leads_per_week
+    sql, mql, nothing = found.loc[SQL], found.loc[MQL], found.loc[NURTURE]
+    won = sql["converted"] + mql["converted"] + nothing["converted"]
+    tiles = []
+    if weekly is not None:
+        tiles.append(
+            {
+                "value": f"{bands.sql_share * weekly:,.1f}",
+                "what": "leads a week for sales (SQL)",
+                "more": f"of {weekly:,.0f} that come in",
+            }
+        )
+    else:
+        tiles.append({"value": f"{bands.sql_share:.1%}", "what": "of leads go to sales (SQL)", "more": ""})
+    if sql["leads"]:
+        tiles.append(
+            {
+                "value": f"{sql['rate']:.0%}",
+                "what": "of them became customers in the test",
+                "more": f"{sql['low']:.0%} to {sql['high']:.0%}, {sql['leads']:,.0f} tested; of all leads "
+                f"{_headline(record)['base_rate']:.0%}",
+            }
+        )
+    if won:
+        caught = (sql["converted"] + mql["converted"]) / won
+        tiles.append(
+            {
+                "value": f"{caught:.0%}",
+                "what": "of all customers were SQL or MQL before",
+                "more": f"{won:,.0f} customers in the test",
+            }
+        )
+    months = tables.get("months")
+    if months is not None and len(months):
+        last = months.iloc[-1]
+        tiles.append(
+            {
+                "value": f"{last['expected']:,.0f} → {last['converted']:,.0f}",
+                "what": f"conversions expected and seen in {last['month']}",
+                "more": "the newest month whose outcome is known",
+            }
+        )
+    return tiles
+
+
+def _agreed(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
+    """Lay out what was agreed on, what is promised, and what the test showed."""
+    if model.learned is None:
+        return None
+    bands, terms = model.learned.bands, model.agreement
+    found = tables["bands"].set_index("band") if tables else None
+    lines = []
+    for band, promise, threshold, share in (
+        (SQL, bands.sql_promise, bands.sql, bands.sql_share),
+        (MQL, bands.mql_promise, bands.mql, bands.mql_share),
+    ):
+        own = terms.get(band.lower()) or {}
+        said = (
+            f"at least {promise.rate:.0%} of {SQL} convert"
+            if band == SQL
+            else f"at least {promise.rate:.0%} of conversions are in SQL or MQL"
+        )
+        stands = (
+            f"certified: {promise.observed:.0%} observed, surely at least {promise.low:.0%}"
+            if promise.certified
+            else f"NOT CERTIFIED: {promise.observed:.0%} observed on {promise.n_leads:,} leads, "
+            f"surely only {promise.low:.0%}"
+        )
+        test = ""
+        if found is not None and found.loc[band]["leads"]:
+            row = found.loc[band]
+            test = f"{row['rate']:.0%} of {row['leads']:,.0f} ({row['low']:.0%} to {row['high']:.0%})"
+        volume = f"{share:.1%} of leads" if bands.leads_per_week is None else f"{share * bands.leads_per_week:,.1f}"
+        lines.append(
+            {
+                "band": band,
+                "owner": str(own.get("owner", "")),
+                "action": str(own.get("action", "")),
+                "threshold": "nobody" if threshold > 1 else f"{threshold:.1%} and more",
+                "volume": volume,
+                "promise": said,
+                "stands": stands,
+                "certified": promise.certified,
+                "test": test,
+            }
+        )
+    return {
+        "lines": lines,
+        "confidence": f"{terms.get('confidence', 0.9):.0%}",
+        "policy": bands.policy,
+        "horizon": terms.get("horizon_days"),
+        "conversion": terms.get("conversion", ""),
+        "review_on": terms.get("review_on") or "",
+    }
+
+
+def _explorer(explorer: Explorer, model: PropensityModel) -> dict[str, Any]:
+    """Give what the explorer starts with, and the data it goes on with."""
+    frontier: Frontier = explorer.frontier
+    terms, learned = model.agreement, model.learned
+    assert learned is not None  # noqa: S101 - it has the frontier
+    sql, mql = explorer.agreed()
+    data = explorer.data() | {
+        "agreed_precision": learned.bands.sql_promise.rate,
+        "agreed_recall": learned.bands.mql_promise.rate,
+        "capacity": terms.get("capacity_per_week"),
+        "value": terms.get("value_per_win") or None,
+        "cost": terms.get("cost_per_contact") or None,
+        "per": frontier.per,
+    }
+    return {
+        "data": Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c")),  # noqa: S704 - it can end no script
+        "now": explorer.at(sql, mql),
+        "data_": data,
+        "last": len(frontier.thresholds) - 1,
+    }
+
+
+def _figure(figure: Figure, name: str, label: str) -> Markup:
+    from propensity.plotting import as_svg
+
+    return Markup(as_svg(figure, name=name, label=label))  # noqa: S704 - our own figure; what it says is escaped
+
+
+def _worth(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Section]:
+    """Show whether the model is better than what there was."""
+    from propensity import plotting
+
+    if not tables:
+        why = "Nothing was measured: there was too little to learn from, or the bundle is of an older version."
+        return [Section(name="worth", title="Is it better than what you have?", sentences=[why])]
+    test, random = _headline(record), record["metrics"].get("random")
+    metrics = tables["metrics"]
+    wanted = {"auc": ".3f", "log_loss": ".4f", "ece": ".4f", "lift_at_10": ".2f"}
+    lines = []
+    for predictor, words in PREDICTORS.items():
+        own = metrics[metrics["predictor"] == predictor].set_index("figure")
+        if len(own):
+            cells = [_range(_figures(own, name), form) if name in own.index else "" for name, form in wanted.items()]
+            lines.append((words, *cells))
+    rows = [
+        Section(
+            name="worth",
+            title="Is it better than what you have?",
+            sentences=[
+                "Each dot is how often a lead that buys is put above one that does not (0.5 is guessing), on the very "
+                "same leads; the line is its 95 % interval. Where lines do not touch, the difference is beyond doubt.",
+                *(
+                    []
+                    if record["metrics"].get("rules")
+                    else ["There is no points sheet, so nothing to compare with but guessing."]
+                ),
+            ],
+            figure=_figure(
+                plotting.plot_comparison(tables), "comparison", "AUC of model, random split and points sheet"
+            ),
+            table=Table(
+                head=("", "AUC", "log loss (less is better)", "calibration error", "lift in the top 10 %"),
+                lines=tuple(lines),
+            ),
+        )
+    ]
+    if random:
+        gap = random["auc"]["value"] - test["auc"]["value"]
+        said = (
+            f"Tested on a random split the same model would look like {random['auc']['value']:.3f} instead of "
+            f"{test['auc']['value']:.3f}{', which flatters it' if gap > 0 else ''}. A random split lets a model see "
+            "the future; what you will get is what newer leads showed."
+        )
+        rows.append(Section(name="random", title="Why not a random test?", sentences=[said]))
+    else:
+        said = f"{HEADERS['folds']}. Nothing says how it does on newer leads than it learned from: name a date column."
+        rows.append(Section(name="random", title="Was it tested on the future?", sentences=[said]))
+    return rows
+
+
+def _truth(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> list[Section]:
+    """Show whether probabilities come true, and what order is worth."""
+    from propensity import plotting
+
+    if not tables or model.learned is None:
+        return []
+    own = tables["metrics"][tables["metrics"]["predictor"] == "model"].set_index("figure")
+    oe, chance, lift = (_figures(own, name) for name in ("oe", "consistency_p", "lift_at_10"))
+    calibrated = (
+        "So take probabilities at their word."
+        if model.facts.get("calibrated", True)
+        else "So trust the order of leads, not the probabilities."
+    )
+    reliability, gain, scores = tables["reliability"], tables["gain"], tables["scores"]
+    found = {round(100 * row.share): row for row in _rows(gain)}
+    return [
+        Section(
+            name="reliability",
+            title="Do the probabilities come true?",
+            sentences=[
+                f"For each conversion that was expected {_range(oe, '.2f')} came. The grey band is what a perfect "
+                f"model would show by chance; chance alone is as far off with {p_in_words(chance['value'])}. "
+                f"{calibrated}"
+            ],
+            figure=_figure(plotting.plot_reliability(tables), "reliability", "conversion rate against probability"),
+            table=Table(
+                head=("probability", "converted", "chance allows", "leads"),
+                lines=tuple(
+                    (f"{row.probability:.1%}", f"{row.rate:.1%}", f"{row.low:.1%} to {row.high:.1%}", f"{row.leads:,}")
+                    for row in _rows(reliability)
+                ),
+            ),
+        ),
+        Section(
+            name="gain",
+            title="What if sales calls only the best?",
+            sentences=[
+                f"The top 10 % of leads convert {lift['value']:.1f} times as often as all and hold "
+                f"{found[10].found:.0%} of conversions; the top 30 % hold {found[30].found:.0%}."
+            ],
+            figure=_figure(plotting.plot_gain(tables), "gain", "conversions found by share of leads called"),
+            table=Table(
+                head=("leads called, best first", "conversions found", "lift"),
+                lines=tuple(
+                    (f"{row.share:.0%}", f"{row.found:.1%}", f"{row.lift:.2f}")
+                    for percent, row in found.items()
+                    if percent % 10 == 0 or percent in {1, 5}
+                ),
+            ),
+        ),
+        Section(
+            name="scores",
+            title="Where the thresholds cut",
+            sentences=[
+                "Grey are the leads that did not convert, coloured those that did. The further apart the two are, the "
+                "easier it is to draw a line between them."
+            ],
+            figure=_figure(plotting.plot_scores(tables, model.learned.bands), "scores", "probabilities by outcome"),
+            table=Table(
+                head=("probability", "converted", "did not"),
+                lines=tuple(
+                    (f"{row.low:.1%} to {row.high:.1%}", f"{row.converted:,}", f"{row.not_converted:,}")
+                    for row in _rows(scores)
+                    if row.converted or row.not_converted
+                ),
+            ),
+        ),
+    ]
+
+
+def _where(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Section]:
+    """Show when and for whom the model was right, and what moves it."""
+    from propensity import plotting
+
+    if not tables:
+        return []
+    sections = []
+    months, segments = tables.get("months"), tables.get("segments")
+    if months is not None and len(months):
+        off = [str(row.month) for row in _rows(months) if row.is_off]
+        said = (
+            f"Chance does not explain {', '.join(off)}: there more or fewer converted than was expected."
+            if off
+            else "No month is off by more than chance explains."
+        )
+        sections.append(
+            Section(
+                name="months",
+                title="When was it right?",
+                sentences=[f"Each month was scored by a model that knew only what came before. {said}"],
+                figure=_figure(plotting.plot_months(months), "months", "expected and seen conversions by month"),
+                table=Table(
+                    head=("month", "leads", "expected", "converted", "converted / expected"),
+                    lines=tuple(
+                        (
+                            str(row.month),
+                            f"{row.leads:,.0f}",
+                            f"{row.expected:,.1f}",
+                            f"{row.converted:,.1f}",
+                            _range({"value": row.oe, "low": row.low, "high": row.high}, ".2f"),
+                        )
+                        for row in _rows(months)
+                    ),
+                ),
+            )
+        )
+    else:
+        why = "The leads have no dates, so there are no months to look at."
+        sections.append(Section(name="months", title="When was it right?", sentences=[why]))
+    if segments is not None and len(segments):
+        judged = segments.sort_values("leads", ascending=False, kind="stable")
+        n_off = int(segments["is_off"].sum())
+        said = (
+            f"{n_off} of {len(segments)} segments are off by more than chance explains: they are named first."
+            if n_off
+            else f"None of {len(segments)} segments is off by more than chance explains; small ones may hide it."
+        )
+        judged = judged.sort_values("is_off", ascending=False, kind="stable")
+        sections.append(
+            Section(
+                name="segments",
+                title="For whom is it right?",
+                sentences=[said],
+                table=Table(
+                    head=("column", "segment", "leads", "expected", "converted", "converted / expected"),
+                    lines=tuple(
+                        (
+                            str(row.column),
+                            f"{row.segment}{' (off)' if row.is_off else ''}",
+                            f"{row.leads:,.0f}",
+                            f"{row.expected:,.1f}",
+                            f"{row.converted:,.1f}",
+                            _range({"value": row.oe, "low": row.low, "high": row.high}, ".2f"),
+                        )
+                        for row in _rows(judged.head(MAX_LINES))
+                    ),
+                    n_left_out=max(0, len(judged) - MAX_LINES),
+                ),
+            )
+        )
+    sections += _moving(record)
+    return sections
+
+
+def _moving(record: Mapping[str, Any]) -> list[Section]:
+    import pandas as pd
+
+    from propensity import plotting
+
+    importance = pd.DataFrame(record.get("importance") or [])
+    if not len(importance):
+        return []
+    by_family = importance.groupby("family")["share"].sum()
+    who, did = by_family.get("fit", 0.0), by_family.get("behaviour", 0.0)
+    return [
+        Section(
+            name="importance",
+            title="What moves scores?",
+            sentences=[
+                f"Who a lead is makes up {who:.0%} of what moves scores, what it did {did:.0%}. A bar is how many "
+                "percentage points a reason moves a lead by on average; the line is its 90 % interval over leads."
+            ],
+            figure=_figure(plotting.plot_importance(importance), "importance", "mean size of each reason"),
+            table=Table(
+                head=("reason", "family", "points a lead", "share"),
+                lines=tuple(
+                    (
+                        str(row.group),
+                        "who they are" if row.family == "fit" else "what they did",
+                        _range({"value": row.points, "low": row.low, "high": row.high}, ".2f"),
+                        f"{row.share:.1%}",
+                    )
+                    for row in _rows(importance.head(MAX_LINES))
+                ),
+                n_left_out=max(0, len(importance) - MAX_LINES),
+            ),
+        )
+    ]
+
+
+def _audit(record: Mapping[str, Any]) -> dict[str, Any]:
+    """List what was set aside or is to be looked at, with what it would have been worth, and what to mend."""
+    told = [one for one in record.get("audit") or [] if one["verdict"] not in {"OK", ""}]
+    order = {"QUARANTINE": 0, "REVIEW": 1}
+    told.sort(key=lambda one: order.get(one["verdict"], 2))
+    words = {"QUARANTINE": "left out", "REVIEW": "used, to be looked at", "UNUSED": "not used"}
+    lines = tuple(
+        (str(one["column"]), words.get(one["verdict"], str(one["verdict"]).lower()), str(one["evidence"]))
+        for one in told
+    )
+    n_left_out = sum(one["verdict"] == "QUARANTINE" for one in told)
+    return {
+        "said": (
+            f"Left out because they know the future: {n_left_out} columns. With them the model would look better than "
+            "it is."
+            if n_left_out
+            else "No column was found to know the future."
+        ),
+        "table": Table(
+            head=("column", "what was done", "why, and its price"),
+            lines=lines[:MAX_LINES],
+            n_left_out=max(0, len(lines) - MAX_LINES),
+        ),
+        "flaws": [str(flaw["sentence"]) for flaw in record.get("flaws") or []],
+        "warnings": [str(warning) for warning in record.get("warnings") or []],
+    }
+
+
+def _provenance(model: PropensityModel) -> list[tuple[str, str]]:
+    """Say what the model is made of, so that it can be made again."""
+    facts = model.facts
+    counted = f"{facts.get('rows', 0):,} rows" + (f" of {facts['leads']:,} leads" if "leads" in facts else "")
+    told = {
+        "model": model.version,
+        "learned from": f"{counted}, {facts.get('positives', 0):,} conversions",
+        "a conversion is": str(facts.get("target_means", "")),
+        "records up to": str(facts.get("data_end", ""))[:10] or "no dates",
+        "data digest": str(facts.get("data_digest", ""))[:16],
+        "config digest": str(facts.get("config_digest", ""))[:16],
+        "to make it again": "propensity train with the same files, propensity.toml and seed, at any number of threads",
+    }
+    return [(name, value) for name, value in told.items() if value]
