@@ -491,7 +491,7 @@ def _where(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
         said = (
             f"{n_off} of {len(segments)} segments are off by more than chance explains: they are named first."
             if n_off
-            else f"None of {len(segments)} segments is off by more than chance explains; small ones may hide it."
+            else f"No segment of {len(segments)} is off by more than chance explains; small ones may hide it."
         )
         judged = judged.sort_values("is_off", ascending=False, kind="stable")
         sections.append(

@@ -138,7 +138,7 @@
   for (const name of ["sql", "mql"]) {
     const rule = element("line", { stroke: "var(--other)", "stroke-dasharray": "2 3" });
     const dot = element("circle", { r: 9, fill: "var(--other)", style: "cursor: grab; touch-action: none" });
-    const label = element("text", { "font-size": 13, "font-weight": "bold", "text-anchor": "middle" }, name.toUpperCase());
+    const label = element("text", { "font-size": 13, "font-weight": "bold", "text-anchor": "middle", "pointer-events": "none" }, name.toUpperCase());
     moving.append(rule, dot, label);
     handles[name] = { rule, dot, label };
     dot.addEventListener("pointerdown", (event) => {
@@ -169,7 +169,7 @@
         dot.setAttribute("cx", place);
         dot.setAttribute("cy", tall);
         label.setAttribute("x", Math.min(Math.max(place, left + 18), width - right - 18));
-        label.setAttribute("y", Math.max(tall - 14, top + 12));
+        label.setAttribute("y", tall < top + 26 ? tall + 24 : tall - 14);
       }
       grey.replaceChildren();
       for (let i = 0; i < lines.length; i++) {
