@@ -128,7 +128,7 @@ def test_what_is_missing_is_said_and_no_chart_is_empty(what: str, model: Propens
         "without rules": "There is no points sheet",
         "few": "Too few leads have converted to learn from",
         "old": "remembers nothing of its training",
-        "rules alone": "Too few leads have converted to learn from",
+        "rules alone": "There is no model",
     }[what] in text
     assert "nan" not in text.split()
     assert "None" not in text.split()

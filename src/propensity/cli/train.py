@@ -114,7 +114,7 @@ def _print_registered(registered: Registered, version: str, bundle: Path, report
     """Say where the model is, and what comes next."""
     alias = f" as {registered.alias}" if registered.alias else ", without an alias"
     print(f"\nRegistered {registered.uri}{alias} (model {version}).")
-    print(f"Bundle     {bundle}\nReports    {reports}")
+    print(f"Bundle     {bundle}\nReports    {reports}; look at report.html first")
     if registered.alias == "champion":
         print(f"Next:      propensity score NEW_LEADS -o scores.csv{hint}")
     elif registered.alias:
@@ -200,10 +200,16 @@ def _write_reports(
 
     from propensity import plotting
     from propensity.explanations import explain
+    from propensity.reporting import Cards, report_page
     from propensity.storage.scores import table_csv
     from propensity.storage.writing import write_folder
 
-    files = {"summary.txt": ("\n".join(summary) + "\n").encode(), "card.md": result.model.card.encode()}
+    cards = Cards(why="No leads are shown here: propensity report LEADS -o FILE shows those of today.")
+    files = {
+        "summary.txt": ("\n".join(summary) + "\n").encode(),
+        "card.md": result.model.card.encode(),
+        "report.html": report_page(result.model, cards=cards).encode(),
+    }
     learned, evaluation, reference = result.model.learned, result.evaluation, result.model.reference
     if learned is not None and evaluation is not None and reference is not None:
         rows = result.sample

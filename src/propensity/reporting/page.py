@@ -167,6 +167,9 @@ def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str
     """Say in one sentence whether the model is worth anything, with its numbers."""
     test = _headline(record)
     if not test:
+        if not model.facts:
+            said = "There is no model: the points rules say who is worth a call. Train one: propensity train."
+            return {"kind": "none", "word": "No model yet", "said": said}
         if model.verdict == "rules_only":
             said = "Too few leads have converted to learn from, so the points rules answer."
             return {"kind": "none", "word": "No model yet", "said": said}
