@@ -54,12 +54,16 @@ def add_score(commands: Any) -> None:
         help="write even if more than 20 %% of rows fall back",
     )
     score.add_argument("--strict", action="store_true", help="exit 3 when the rules had to answer for every lead")
+    score.add_argument(
+        "--html", metavar="F", help="also write the best leads as a page to work from: sort, filter, search, download"
+    )
     add_json(score)
     score.set_defaults(action=run_score)
 
 
 def run_score(options: argparse.Namespace) -> None:
     """Score a file and write the scores."""
+    from propensity.cli.listing import check_list, write_list
     from propensity.cli.progress import progress
     from propensity.storage.chunks import fingerprint
     from propensity.storage.scores import check_output
@@ -69,6 +73,7 @@ def run_score(options: argparse.Namespace) -> None:
     # A link stays, and what it leads to is replaced; two runs that name it differently are kept apart all the same.
     output = Path(os.path.realpath(options.output))
     check_output(output)
+    page = check_list(options.html, output)
     with holding(output), progress(quiet=options.json) as tell:
         config = optional_config(options)
         check_inputs_kept(output, options, config)
@@ -76,6 +81,8 @@ def run_score(options: argparse.Namespace) -> None:
         why = found.why if found.rules_reason else ""
         inputs = named_inputs(options, config)
         done = _scored(options, config, found, output, inputs=inputs, told=fingerprint(inputs), tell=tell)
+        if page is not None:
+            write_list(page, output, found.model, as_of=done.as_of)
     model, tally, as_of = found.model, done.tally, done.as_of
     summary = tally.summary()
     summary["notes"] = {**done.notes, **summary["notes"]}
@@ -87,10 +94,18 @@ def run_score(options: argparse.Namespace) -> None:
     if summary["scored_by"].get("model") and not model.facts.get("calibrated", True):
         warnings.append(OFF)
     if options.json:
-        told = {"output": options.output, "model_version": model.version, "why_rules": why, "warnings": warnings}
+        told = {
+            "output": options.output,
+            "html": options.html,
+            "model_version": model.version,
+            "why_rules": why,
+            "warnings": warnings,
+        }
         print(json.dumps({**summary, **told}))
     else:
         _print_scores(tally, summary, options.output, why, warnings=warnings, as_of=as_of)
+        if page is not None:
+            print(f"Written: {options.html}")
     if tally.reasons_fault:
         msg = (
             f"the scores are written, but without reasons: {tally.reasons_fault}. Scores and bands are not touched by "

@@ -1,6 +1,7 @@
 """The only place that words what a person reads: summaries, the model card, the commented config."""
 
 from propensity.reporting.findings import audit_json, audit_lines
+from propensity.reporting.leads import best_leads, leads_page
 from propensity.reporting.moves import Moves, changed_terms, moves_lines, terms_lines
 from propensity.reporting.page import Card, Cards, report_page
 from propensity.reporting.record import recorded_tables, training_record
@@ -17,8 +18,10 @@ __all__ = [
     "audit_json",
     "audit_lines",
     "band_lines",
+    "best_leads",
     "changed_terms",
     "config_text",
+    "leads_page",
     "model_card",
     "moves_lines",
     "recorded_tables",

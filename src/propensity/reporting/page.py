@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -13,11 +12,11 @@ from markupsafe import Markup
 from propensity.evaluation import HEADERS
 from propensity.metrics import p_in_words
 from propensity.reporting.explorer import Explorer
+from propensity.reporting.pages import environment
 from propensity.reporting.record import recorded_tables
 from propensity.schema import MQL, NURTURE, SQL
 
 if TYPE_CHECKING:
-    import jinja2
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -108,7 +107,7 @@ def report_page(model: PropensityModel, *, cards: Cards | None = None) -> str:
     frontier = model.learned.frontier if model.learned is not None else None
     explorer = None if frontier is None or not len(frontier.thresholds) else Explorer(frontier=frontier)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             model=model,
@@ -122,19 +121,6 @@ def report_page(model: PropensityModel, *, cards: Cards | None = None) -> str:
             bands=(SQL, MQL, NURTURE),
             provenance=_provenance(model),
         )
-    )
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("propensity.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
 
 
