@@ -156,9 +156,9 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert Path(f"scores.{suffix}").read_text() == "of last night"
     sliced, score_slice = [], batch._score_slice
 
-    def counting(part: batch._Slice) -> object:
+    def counting(asked: batch.Asked, part: batch._Slice) -> object:
         sliced.append(len(part.rows.frame))
-        return score_slice(part)
+        return score_slice(asked, part)
 
     monkeypatch.setattr(batch, "_score_slice", counting)
     told = scored(bundle, "leads.csv", f"scores.{suffix}")

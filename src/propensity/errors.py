@@ -4,11 +4,25 @@ A message says what was wrong, where, what was got, what is allowed and the next
 It never holds a value of a lead: column names, counts and row numbers only.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class PropensityError(Exception):
     """Anything this package raises on purpose. Exit code 1 is left to bugs."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Come from another process as it is, whatever it was made with."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[PropensityError], words: tuple[Any, ...], more: dict[str, Any]) -> PropensityError:
+    error = kind.__new__(kind, *words)
+    error.__dict__.update(more)
+    return error
 
 
 class InputError(PropensityError):

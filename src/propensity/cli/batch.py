@@ -8,23 +8,17 @@ the parts are joined. Chunks and slices are the same whatever the machine, so th
 from __future__ import annotations
 
 import contextlib
-import multiprocessing as mp
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from propensity.errors import InputError, WorkerError
+from propensity.cli.workers import workers
+from propensity.errors import InputError
 from propensity.tally import Tally
 
 if TYPE_CHECKING:
@@ -47,7 +41,6 @@ MIN_SLICE_ROWS = 1_024
 # A process takes seconds to start: fewer chunks than this are scored sooner without.
 MIN_SHARED_CHUNKS = 3
 STATE_SUFFIX = ".held"
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +104,10 @@ class _Slice:
     reasons_fault: str
 
 
+# Of a slice: its part of the file, its counts, and which band each lead is held in.
+_Scored: TypeAlias = "tuple[bytes, Tally, Held | None]"
+
+
 class _ReasonsFailed(Exception):  # noqa: N818 - no error: the batch goes on without them
     """The reasons of some part failed their test, so that none has any."""
 
@@ -169,8 +166,9 @@ def score_parts(
         Somebody stopped it; it says that what is done is kept.
     """
     fault = next((str(line["tally"]["reasons_fault"]) for line in journal.lines), "")
+    n_left = len(survey.stays) - rows_done(journal)
     try:
-        with _processes(asked, n_chunks=-(-len(survey.stays) // asked.chunk_rows)) as apply:
+        with _scorers(asked, n_chunks=-(-n_left // asked.chunk_rows)) as apply:
             go = partial(
                 _score_chunks,
                 source,
@@ -186,12 +184,6 @@ def score_parts(
             except _ReasonsFailed as failed:
                 journal.restart()
                 go(reasons_fault=str(failed))
-    except BrokenProcessPool as error:
-        msg = (
-            "a process that scores ended before its time; most often, memory ran out. What is done is kept: the same "
-            "command goes on from there."
-        )
-        raise WorkerError(msg) from error
     except KeyboardInterrupt as stop:
         if n_done := rows_done(journal):
             stop.args = (f"{n_done:,} of {len(survey.stays):,} leads are done and kept: the same command goes on.",)
@@ -207,7 +199,7 @@ def _score_chunks(
     bands: KeptBands,
     journal: Journal,
     report: Callable[[int], None],
-    apply: Callable[[Iterable[_Slice]], Iterator[tuple[bytes, Tally, Held | None]]],
+    apply: Callable[[Iterable[_Slice]], Iterator[_Scored]],
     reasons_fault: str,
 ) -> None:
     keep = partial(_keep, journal, is_known=bool(reasons_fault))
@@ -242,7 +234,7 @@ class _Chunk:
 
     n_rows: int
     codes: np.ndarray | None
-    results: Iterable[tuple[bytes, Tally, Held | None]]
+    results: Iterable[_Scored]
 
     def wait(self) -> _Chunk:
         return replace(self, results=[*self.results])
@@ -281,35 +273,14 @@ def _keep(journal: Journal, chunk: _Chunk, *, is_known: bool) -> None:
 
 
 @contextlib.contextmanager
-def _processes(
-    asked: Asked, *, n_chunks: int
-) -> Iterator[Callable[[Iterable[_Slice]], Iterator[tuple[bytes, Tally, Held | None]]]]:
+def _scorers(asked: Asked, *, n_chunks: int) -> Iterator[Callable[[Iterable[_Slice]], Iterator[_Scored]]]:
     """Give what scores slices, in order: this process, or as many others as there are cores."""
     n_processes = min(N_SLICES, _n_cores())
     if n_processes == 1 or n_chunks < MIN_SHARED_CHUNKS:
-        _take_up(asked)
-        yield lambda slices: map(_score_slice, slices)
+        yield lambda slices: map(partial(_score_slice, asked), slices)
         return
-    # Others are started anew, not split off: threads of this one would be split off in the middle of their work.
-    pool = ProcessPoolExecutor(n_processes, mp_context=mp.get_context("spawn"), initializer=_begin, initargs=(asked,))
-    try:
-        with _environment(_ONE_THREAD):
-            with _this_package_first():
-                pool.submit(int).result()  # the first one asked for starts them
-            yield lambda slices: pool.map(_score_slice, slices)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _this_package_first() -> Iterator[None]:
-    """Let processes find this very package: a model that MLflow loaded puts its own copy of a part of it in the way."""
-    own = str(Path(__file__).parents[2])
-    sys.path.insert(0, own)
-    try:
-        yield
-    finally:
-        sys.path.remove(own)
+    with workers(n_processes, _score_slice, asked) as apply:
+        yield apply
 
 
 def _n_cores() -> int:
@@ -317,47 +288,9 @@ def _n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-_asked: Asked | None = None
-
-
-def _take_up(asked: Asked) -> None:
-    global _asked  # noqa: PLW0603 - what a process is for is said once, not with every slice
-    _asked = asked
-
-
-def _begin(asked: Asked) -> None:
-    """Set a process up: it ends with the one that started it, and only by that one's word."""
-    _take_up(asked)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = mp.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _score_slice(part: _Slice) -> tuple[bytes, Tally, Held | None]:
-    assert _asked is not None  # noqa: S101 - taken up before
-    frame, tally, held = _asked.score(part.rows, part.held, part.n_before, part.reasons_fault)
-    return _asked.format.part(frame), tally, held
+def _score_slice(asked: Asked, part: _Slice) -> _Scored:
+    frame, tally, held = asked.score(part.rows, part.held, part.n_before, part.reasons_fault)
+    return asked.format.part(frame), tally, held
 
 
 def changed() -> InputError:
