@@ -345,3 +345,73 @@ def test_how_many_rows_a_slice_has_hangs_on_its_chunk_alone(monkeypatch: pytest.
     assert [part.n_before for part in slices] == [1000, 1023, 1047, 1071]
     assert [len(part.rows.frame) for part in batch._slices(replace(rows, frame=rows.frame[:15]), None, 0, "")] == [7, 8]
     assert batch._slices(replace(rows, frame=rows.frame[:0]), None, 0, "") == []
+
+
+def test_another_key_of_the_state_scores_all_anew(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("--as-of", "2026-01-01", "--state")
+    monkeypatch.setenv("PROPENSITY_STATE_KEY", "n" * 32)
+    scored(bundle, "leads.csv", "whole.csv", *asked, "whole.json")
+    with killed_after(monkeypatch, 3), monkeypatch.context() as patch:
+        patch.setenv("PROPENSITY_STATE_KEY", "o" * 32)
+        tell("score", "leads.csv", "--model", str(bundle), "-o", "scores.csv", *asked, "state.json")
+    scored(bundle, "leads.csv", "scores.csv", *asked, "state.json")
+    assert Path("state.json").read_bytes() == Path("whole.json").read_bytes()
+
+
+def test_an_output_among_what_is_read_is_refused_at_once(here: Path, bundle: Path) -> None:
+    (here / "daily").mkdir()
+    leads(N_LEADS, seed=1).to_parquet("daily/part-0.parquet")
+    for output in ("daily/scores.parquet", "daily/part-0.parquet"):
+        code, _, err = tell("score", "daily", "--model", str(bundle), "-o", output)
+        assert (code, "a folder that is read. Name an output elsewhere" in err) == (2, True), err
+    assert [path.name for path in (here / "daily").iterdir()] == ["part-0.parquet"]
+    scored(bundle, "daily", "scores.parquet")
+
+
+def test_a_batch_that_degrades_is_kept_for_who_allows_it(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leads(N_LEADS, seed=1).drop(columns="Visits").to_csv("leads.csv", index=False)
+    code, _, err = tell("score", "leads.csv", "--model", str(bundle), "-o", "scores.csv")
+    assert (code, "the same command with --allow-degraded goes on from there" in err) == (4, True)
+    assert not Path("scores.csv").exists()
+    monkeypatch.setattr(batch, "_score_slice", lambda *_: pytest.fail("scored again"))
+    told = scored(bundle, "leads.csv", "scores.csv", "--allow-degraded")
+    assert told["rows"] == N_LEADS
+
+
+def stopping(*_arguments: object, **_more: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "says", "is_written"),
+    [
+        ("propensity.storage.scores.ScoreFormat", "join", "230 of 230 leads are done and kept", False),
+        ("propensity.cli.nightly.KeptBands", "keep", "the scores are written; what goes beside them may not be", True),
+        ("propensity.cli.survey.Repeats", "sets", "nothing was written", False),
+    ],
+)
+def test_who_stops_a_run_is_told_what_there_is(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, where: str, name: str, says: str, *, is_written: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{where}.{name}", stopping)
+        code, _, err = tell("score", "leads.csv", "--model", str(bundle), "-o", "scores.csv")
+    assert (code, says in err) == (130, True), err
+    assert Path("scores.csv").exists() == is_written
+    scored(bundle, "leads.csv", "scores.csv")
+
+
+def test_a_kill_while_parts_are_joined_leaves_nothing_for_good(
+    here: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_arguments: object, **_more: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr("propensity.storage.scores.shutil.copyfileobj", killed)
+        patch.setattr(Path, "unlink", lambda *_a, **_k: None)  # who is killed tidies nothing away
+        tell("score", "leads.csv", "--model", str(bundle), "-o", "scores.csv")
+    assert [*here.glob(".scores.csv.parts/*.tmp")]
+    scored(bundle, "leads.csv", "scores.csv")
+    left = {path.name for path in here.iterdir()} - {".scores.csv.lock"}
+    assert left == {"leads.csv", "leads.parquet", "scores.csv"}

@@ -15,7 +15,10 @@ import pytest
 
 from flat_leads import config, leads, run
 from propensity import Tables, cli, load_model, predict, save_model, train
+from propensity.bands import NOBODY, Bands, Deal, Promise
+from propensity.cli.lift import _next_band
 from propensity.config import parse_config
+from propensity.features import features_as_of
 from propensity.model import PropensityModel
 
 TOML = (Path(__file__).parent / "small_world.toml").read_text().replace('outcomes = "outcomes.csv"\n', "")
@@ -144,3 +147,61 @@ def test_more_events_are_scored_by_the_whole_way(
             again = predict(tables["leads"], model=model, events=events, as_of=NOW).set_index("Lead")
             assert one["probability"] == again.loc[lead, "probability"]
     assert np.any([one["changes"] for one in found])
+
+
+@pytest.mark.parametrize(
+    ("probability", "more", "goal"),
+    [
+        (0.1, {}, ("MQL", 0.25)),
+        (0.3, {}, ("SQL", 0.5)),
+        (0.6, {}, None),
+        (0.3, {"sql": NOBODY}, None),
+        (0.1, {"sql": NOBODY, "mql": NOBODY}, None),
+        (0.6, {"deal": Deal(cost=10, value=100, column="Size")}, ("SQL", 10 / 12)),
+        (0.9, {"deal": Deal(cost=10, value=100, column="Size")}, None),
+        (0.6, {"deal": Deal(cost=20, value=100, column="Size")}, None),  # no call to it pays
+    ],
+)
+def test_the_next_band_is_one_that_this_very_lead_can_be_in(
+    probability: float, more: dict[str, Any], goal: tuple[str, float] | None
+) -> None:
+    promise = Promise(rate=0.5, certified=True, observed=0.5, low=0.4, n_leads=10, n_converted=5)
+    shares: dict[str, Any] = {"sql_share": 0.1, "mql_share": 0.2, "leads_per_week": None, "policy": "promise"}
+    bands = Bands(**{"sql": 0.5, "mql": 0.25, "sql_promise": promise, "mql_promise": promise, **shares, **more})
+    assert _next_band(probability, pd.DataFrame({"Size": ["12"]}), bands) == goal
+
+
+def test_the_field_history_is_read_as_for_any_score(
+    small_world: dict[str, pd.DataFrame], small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("leads", "events"):
+        small_world[name].to_csv(f"{name}.csv", index=False)
+    born = small_world["leads"].set_index("Lead")["Created"]
+    changed = pd.DataFrame(
+        {"lead_id": born.index, "field": "Industry", "value": "Retail", "valid_from": born, "old_value": ""}
+    )
+    changed.to_csv("history.csv", index=False)
+    names = 'field_history = {id = "lead_id", field = "field", value = "value", valid_from = "valid_from"}\n'
+    text = TOML.replace("[columns]\n", f"[columns]\n{names}").replace(
+        "[data]\n", '[data]\nfield_history = "history.csv"\n'
+    )
+    Path("propensity.toml").write_text(text)
+    given = []
+
+    def noticing(*arguments: Any, **more: Any) -> Any:
+        given.append(more.get("field_history"))
+        return features_as_of(*arguments, **more)
+
+    monkeypatch.setattr("propensity.features.features_as_of", noticing)
+    monkeypatch.setattr("propensity.cli.lift._held", _as_if_held)
+    code, _, err = tell(
+        *("explain", "leads.csv", "--model", str(small_bundle), "--lead", "L0100", "--as-of", NOW, "--lift")
+    )
+    assert code == 0, err
+    assert len(given) > 1
+    assert all(history is not None for history in given)
+
+
+def _as_if_held(model: PropensityModel) -> list[tuple[Any, int, tuple[float, float]]]:
+    return [(column, 1, (0.0, 5.0)) for column in model.schema.columns if column.name.startswith("demo count")]

@@ -192,3 +192,33 @@ def test_a_score_that_no_model_gave_is_not_taken_apart(flat: pd.DataFrame, model
     code, out, _ = tell("explain", "leads.csv", "--lead", lead, "--model", str(models["first"]), "--since", "old.csv")
     assert code == 0
     assert "Since then: " in out
+
+
+def test_a_lead_that_had_converted_by_now_is_scored_by_nobody_and_taken_apart_by_nobody(
+    world: dict[str, pd.DataFrame], small_bundle: Path
+) -> None:
+    Path("propensity.toml").write_text((Path(__file__).parent / "small_world.toml").read_text())
+    won = world["outcomes"].set_index("lead_id")["converted_at"]
+    born = world["leads"].set_index("Lead")["Created"]
+    lead = next(name for name in won.index if born[name] < THEN < won[name])
+    answer = told(
+        *("--model", str(small_bundle), "--lead", lead, "--as-of", NOW, "--since", "old.csv", "--since-as-of", THEN)
+    )
+    assert answer["fallback_reason"] == "ALREADY_CONVERTED"
+    found = answer["since"]
+    assert (found["then"]["scored_by"], found["now"]["band"]) == ("model", "unscored")
+    assert "change" not in found
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("--since-as-of", THEN), "--since-as-of is of an earlier score: name the leads of then"),
+        (("--since", "old.csv", "--since-as-of", "2026-02-01"), "later than now"),
+        (("--plot", "why.pdf"), "Name a file that ends in .png"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(small_bundle: Path, asked: tuple[str, ...], says: str) -> None:
+    code, _, err = tell("explain", "leads.csv", "--model", str(small_bundle), "--lead", ASKED, "--as-of", NOW, *asked)
+    assert (code, says in err) == (2, True), err

@@ -261,7 +261,7 @@ def test_an_instant_before_every_lead_is_refused(scored: Callable[..., Told], sm
     assert told.code == 2
     assert (
         "No lead was there yet: all 160 were created after the instant to score as of (2024-01-01T00:00:00+00:00). "
-        f"The earliest of them was created at {first}. Name a later instant with --as-of."
+        f"The earliest of them was created at {first}. Name a later instant."
     ) in told.err
     early = at_cutoffs(("L0100", "2024-01-01T00:00:00Z"), ("L0101", "2024-02-01T00:00:00Z"))
     told = scored({"cutoffs": early}, "--cutoffs", "cutoffs.csv")

@@ -90,5 +90,5 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(tmp_path: Path) -> No
 def test_a_part_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     journal = begun(tmp_path / "scores.csv")
     (journal.folder / "000003.csv.tmp").mkdir()
-    with pytest.raises(OutputError, match="the same command goes on"):
+    with pytest.raises(OutputError, match="What stood there before is intact"):
         journal.add({".csv": b""}, {})

@@ -162,32 +162,25 @@ def score_parts(
         A part cannot be written.
     WorkerError
         A process ended before its time.
-    KeyboardInterrupt
-        Somebody stopped it; it says that what is done is kept.
     """
     fault = next((str(line["tally"]["reasons_fault"]) for line in journal.lines), "")
     n_left = len(survey.stays) - rows_done(journal)
-    try:
-        with _scorers(asked, n_chunks=-(-n_left // asked.chunk_rows)) as apply:
-            go = partial(
-                _score_chunks,
-                source,
-                survey,
-                n_rows=asked.chunk_rows,
-                bands=bands,
-                journal=journal,
-                report=report,
-                apply=apply,
-            )
-            try:
-                go(reasons_fault=fault)
-            except _ReasonsFailed as failed:
-                journal.restart()
-                go(reasons_fault=str(failed))
-    except KeyboardInterrupt as stop:
-        if n_done := rows_done(journal):
-            stop.args = (f"{n_done:,} of {len(survey.stays):,} leads are done and kept: the same command goes on.",)
-        raise
+    with _scorers(asked, n_chunks=-(-n_left // asked.chunk_rows)) as apply:
+        go = partial(
+            _score_chunks,
+            source,
+            survey,
+            n_rows=asked.chunk_rows,
+            bands=bands,
+            journal=journal,
+            report=report,
+            apply=apply,
+        )
+        try:
+            go(reasons_fault=fault)
+        except _ReasonsFailed as failed:
+            journal.restart()
+            go(reasons_fault=str(failed))
     return sum((Tally.of_json(line["tally"]) for line in journal.lines), Tally())
 
 
@@ -202,7 +195,7 @@ def _score_chunks(
     apply: Callable[[Iterable[_Slice]], Iterator[_Scored]],
     reasons_fault: str,
 ) -> None:
-    keep = partial(_keep, journal, is_known=bool(reasons_fault))
+    keep = partial(_keep, journal, key=bands.key_digest, is_known=bool(reasons_fault))
     n_before, n_kept = 0, len(journal.lines)
     scored: _Chunk | None = None
     for number, read in enumerate(source.chunks(n_rows, None)):
@@ -255,7 +248,7 @@ def _slices(rows: ScoringRows, held: Held | None, n_before: int, reasons_fault: 
     ]
 
 
-def _keep(journal: Journal, chunk: _Chunk, *, is_known: bool) -> None:
+def _keep(journal: Journal, chunk: _Chunk, *, key: str, is_known: bool) -> None:
     """Keep a chunk whose slices are done."""
     from propensity.cli.nightly import part_of_state
     from propensity.hysteresis import Held
@@ -269,7 +262,7 @@ def _keep(journal: Journal, chunk: _Chunk, *, is_known: bool) -> None:
         state = [Held.nothing(0), *(held for _, _, held in results if held is not None)]
         band, below = (np.concatenate([getattr(held, name) for held in state]) for name in ("band", "below"))
         parts[STATE_SUFFIX] = part_of_state(chunk.codes, Held(band=band, below=below))
-    journal.add(parts, {"rows": chunk.n_rows, "tally": tally.to_json()})
+    journal.add(parts, {"rows": chunk.n_rows, "key": key, "tally": tally.to_json()})
 
 
 @contextlib.contextmanager

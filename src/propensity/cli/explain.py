@@ -11,7 +11,8 @@ from propensity.cli.lift import lift, print_lift
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
 from propensity.cli.rows import places_of, rows_to_score
-from propensity.cli.since import add_since, print_since, since
+from propensity.cli.since import add_since, check_since, print_since, since
+from propensity.errors import InputError
 
 if TYPE_CHECKING:
     from propensity.cli.models import Found
@@ -54,6 +55,10 @@ def run_explain(options: argparse.Namespace) -> None:
     plot = Path(options.plot) if options.plot else None
     if plot is not None:
         check_writable(plot)
+        if plot.suffix.lower() != ".png":
+            msg = f"The waterfall is drawn as a PNG, got {plot.name[-40:]!r}. Name a file that ends in .png (--plot)."
+            raise InputError(msg)
+    check_since(options)
     config = optional_config(options)
     found = find_model(options, config)
     answer = _explained(options, config, found, plot)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from propensity.cli.rows import events_to_score, raw_rows
+from propensity.cli.rows import events_to_score, raw_rows, tables_beside
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from propensity.bands import Bands
     from propensity.config import Config
     from propensity.explanations import Action
     from propensity.features import FeaturePlan
@@ -43,18 +44,15 @@ def lift(
         ``looked_at`` (the behaviours tried), ``changes`` (empty where none would do) and ``probability`` with them.
     """
     from propensity.explanations import find_lift
-    from propensity.schema import MQL, SQL
     from propensity.scoring import judge
 
     nothing: dict[str, Any] = {"band": None, "threshold": None, "looked_at": [], "changes": [], "probability": None}
     if model.learned is None:
         return nothing
-    bands = model.learned.bands
-    now = float(judge(lead, model).probability[0])
-    goals = [(band, at) for band, at in ((MQL, bands.mql), (SQL, bands.sql)) if now < at]
-    if not goals:
+    goal = _next_band(float(judge(lead, model).probability[0]), lead, model.learned.bands)
+    if goal is None:
         return nothing
-    band, threshold = goals[0]
+    band, threshold = goal
     able = _of_events(options, config, model, lead) if model.plan.has_events else _of_columns(model, lead)
     found = find_lift(able.actions, able.probability_of, threshold=threshold)
     changes = {} if found is None else found.amounts
@@ -65,6 +63,25 @@ def lift(
         "changes": [{"name": name, "more" if able.are_events else "to": n} for name, n in changes.items()],
         "probability": None if found is None else found.probability,
     }
+
+
+def _next_band(probability: float, lead: pd.DataFrame, bands: Bands) -> tuple[str, float] | None:
+    """Give the next band that this lead can be in, and the probability it takes; None where there is none.
+
+    A band may be empty on purpose, and a call may have to pay by what this very lead would bring.
+    """
+    import numpy as np
+
+    from propensity.schema import MQL, NURTURE, SQL
+
+    here = str(bands.assign(np.array([probability]), leads=lead)[0])
+    worth = None if bands.deal is None else bands.deal.values(lead)
+    pays = 0.0
+    if bands.deal is not None and worth is not None:
+        pays = bands.deal.cost / worth[0] if worth[0] > 0 else np.inf
+    order = (NURTURE, MQL, SQL)
+    goals = [(MQL, bands.mql), (SQL, max(bands.sql, pays))]
+    return next(((band, at) for band, at in goals if order.index(band) > order.index(here) and at <= 1), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,14 +148,16 @@ def _of_events(
     events = events_to_score(options, config, model)
     assert events is not None  # noqa: S101 - the model has events
     _, raw = raw_rows(Path(options.leads), options, config, model)
+    history, _ = tables_beside(config)
+    also = expected_columns(model)
     cutoff = lead[str(model.schema.cutoff)].iloc[0]
 
     def probability_of(amounts: Mapping[str, float]) -> float:
         # A second apart, or they would be taken for one that was recorded twice.
         times = [(name, i + 1) for name, n in amounts.items() for i in range(int(n))]
         more = _more_events(events, raw, plan, [(name, cutoff - pd.Timedelta(seconds=i)) for name, i in times])
-        row = features_as_of(raw, plan, events=more, as_of=cutoff.isoformat(), also=expected_columns(model)).frame
-        return float(judge(row, model).probability[0])
+        made = features_as_of(raw, plan, events=more, field_history=history, as_of=cutoff.isoformat(), also=also)
+        return float(judge(made.frame, model).probability[0])
 
     return _Behaviours(actions=_event_actions(model, lead), probability_of=probability_of, are_events=True)
 
@@ -187,7 +206,7 @@ def _more_events(
 def print_lift(lift: Mapping[str, Any]) -> None:
     """Print what would lift a lead, worded as what such leads score: nobody knows what a change would cause."""
     if lift["band"] is None:
-        print("\nNo band is higher than this one.")
+        print("\nNo band is higher than this one, for this lead.")
         return
     goal = f"{lift['band']} ({lift['threshold']:.1%} and more)"
     if not lift["looked_at"]:

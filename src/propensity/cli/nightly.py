@@ -138,6 +138,13 @@ class KeptBands:
     suppressed: frozenset[str] = frozenset()
     is_of_later: bool = False
 
+    @property
+    def key_digest(self) -> str:
+        """What tells keys apart, and nothing of the key; empty without one."""
+        import hashlib
+
+        return hashlib.sha256(self.key).hexdigest() if self.key else ""
+
     def held(self, frame: pd.DataFrame) -> tuple[np.ndarray, Held] | None:
         """Give the codes of leads and what was known of them; None where no band is held."""
         import numpy as np

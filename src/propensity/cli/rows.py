@@ -84,6 +84,12 @@ def check_inputs_kept(output: Path, options: argparse.Namespace, config: Config 
         msg = f"{output.name} is named twice: as the output (-o), and by --suppress or --state. Name another output."
         raise InputError(msg)
     for source in named:
+        if source and Path(source).is_dir() and Path(source).resolve() in output.resolve().parents:
+            msg = (
+                f"{output.name} would lie in {Path(source).name}, a folder that is read. Name an output elsewhere with "
+                "-o."
+            )
+            raise InputError(msg)
         if source and output.exists() and Path(source).exists() and output.samefile(source):
             msg = f"{output.name} is one of the files that are read and would be lost. Name another output with -o."
             raise InputError(msg)
@@ -178,8 +184,7 @@ def rows_to_score(
         where = {"timezone": config.data.timezone, "missing": config.data.missing}
         at = read_stamps(leads, config.columns.cutoff, key="columns.cutoff", date_is_start=True, **where).at  # type: ignore[arg-type]
     plan = model.plan
-    history, outcomes = (config.data.field_history, config.data.outcomes) if config else (None, None)
-    won = read_table(Path(outcomes.path), query=outcomes.query) if outcomes else None
+    history, won = tables_beside(config)
     if not options.events and not wants_features(leads, model):
         if at is not None and model.schema.cutoff is not None:
             leads = leads.assign(**{model.schema.cutoff: at})
@@ -191,7 +196,7 @@ def rows_to_score(
         leads,
         plan,
         events=events_to_score(options, config, model),
-        field_history=read_table(Path(history.path), query=history.query) if history else None,
+        field_history=history,
         as_of=as_of,
         cutoffs=at,
         converted_at=first_conversions(leads, plan, config, outcomes=won) if config else None,
@@ -298,6 +303,15 @@ def _newest_date(leads: pd.DataFrame, model: PropensityModel, config: Config | N
     except InputError:
         return ""  # the date is no feature: unreadable ones leave the day unknown, and score all the same
     return "" if newest is None else newest.isoformat()
+
+
+def tables_beside(config: Config | None) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """Read the field history and the outcomes of a project; None each where it has none."""
+    from propensity.storage.tables import read_table
+
+    named = (config.data.field_history, config.data.outcomes) if config else (None, None)
+    history, outcomes = (read_table(Path(one.path), query=one.query) if one else None for one in named)
+    return history, outcomes
 
 
 def raw_rows(

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
 from propensity.cli.rows import ASIDE, check_inputs_kept, named_inputs, print_notes, said_aside, source_to_score
-from propensity.errors import OutputError, PromiseError, PropensityError, WorkerError
+from propensity.errors import DegradedError, OutputError, PromiseError, PropensityError, WorkerError
 
 if TYPE_CHECKING:
     from propensity.cli.models import Found
     from propensity.config import Config
     from propensity.model import PropensityModel
+    from propensity.storage.journal import Journal
     from propensity.tally import Tally
 
 OFF = "on its test leads the model's probabilities were off (its card says how far): trust the order of leads"
@@ -155,7 +156,7 @@ def _scored(
     n_rows = chunk_rows(len(source.columns))
     state = fingerprint([Path(options.state)] if options.state else [])
     journal = Journal(output, _identity(options, found, inputs=told, state=state, chunk_rows=n_rows))
-    try:
+    with _leaving(journal) as left:
         suppressed = read_suppressed(options.suppress, source.columns, model)
         seen = survey(
             source,
@@ -177,28 +178,62 @@ def _scored(
             standin_reason=found.standin_reason,
         )
         with kept_bands(options, source.columns, model, survey=seen, suppressed=suppressed.listed) as bands:
-            n_done = rows_done(journal)
+            if any(line.get("key") != bands.key_digest for line in journal.lines):
+                journal.restart()  # codes of another key are of nobody
+            left.n_leads, n_done = len(seen.stays), rows_done(journal)
             pace = Pace(tell, "scoring", n_rows=len(seen.stays), n_done=n_done)
             tally = score_parts(source, seen, asked, bands=bands, journal=journal, report=pace)
             if not options.allow_degraded:
                 check_degraded(tally)
             if fingerprint(inputs) != told:
                 raise changed()
-            written.join(journal.files(".rows"), asked.head(source), output)
+            written.join(journal.files(".rows"), asked.head(source), output, folder=journal.folder)
+            left.is_written = True
             bands.keep([part for parts in journal.files(STATE_SUFFIX) for part in parts])
-    except (OutputError, WorkerError, KeyboardInterrupt):
-        journal.end()
-        raise
-    except PropensityError:
-        journal.remove()  # nothing of it will be wanted again
-        raise
-    journal.remove()
     warnings = [*source.warnings, *seen.warnings, *bands.said]
     if n_done:
         warnings.append(f"an earlier run that was stopped had done {n_done:,} rows: they were taken from it")
     if journal.is_anew:
         warnings.append("what a stopped run had left was of other files, another model or other options: thrown away")
     return _Done(tally=tally, as_of=seen.as_of, notes={**source.notes, **seen.notes}, warnings=warnings)
+
+
+@dataclass(kw_only=True)
+class _Left:
+    """How far a run has come, should it end before its end."""
+
+    n_leads: int = 0
+    is_written: bool = False
+
+
+@contextlib.contextmanager
+def _leaving(journal: Journal) -> Iterator[_Left]:
+    """Keep what the same command can go on from, throw away what it cannot, and say which."""
+    from propensity.cli.batch import rows_done
+
+    left = _Left()
+    try:
+        yield left
+        journal.remove()
+    except KeyboardInterrupt as stop:
+        n_done = rows_done(journal)
+        if left.is_written:
+            journal.remove()
+            stop.args = ("the scores are written; what goes beside them may not be: run it again.",)
+        else:
+            journal.end()
+            said = f"{n_done:,} of {left.n_leads:,} leads are done and kept: the same command goes on."
+            stop.args = (said,) if n_done else stop.args
+        raise
+    except (OutputError, WorkerError, DegradedError) as error:
+        journal.end()
+        if journal.lines and not left.is_written:
+            with_option = " with --allow-degraded" if isinstance(error, DegradedError) else ""
+            error.args = (f"{error} What is done is kept: the same command{with_option} goes on from there.",)
+        raise
+    except PropensityError:
+        journal.remove()  # nothing of it will be wanted again
+        raise
 
 
 def _identity(options: argparse.Namespace, found: Found, *, inputs: str, state: str, chunk_rows: int) -> dict[str, Any]:

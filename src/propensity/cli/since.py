@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import find_model
-from propensity.cli.rows import events_to_score, raw_rows
+from propensity.cli.rows import events_to_score, raw_rows, tables_beside
 from propensity.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from propensity.cli.models import Found
     from propensity.config import Config
     from propensity.explanations import Change, Steps
+    from propensity.features import ScoringRows
     from propensity.model import PropensityModel
 
 # What happens to a record between two scores, in this order.
@@ -41,6 +43,15 @@ class _Record:
     lead: pd.DataFrame
     events: pd.DataFrame | None
     as_of: str
+    converted_at: np.ndarray | None = None
+
+
+def check_since(options: argparse.Namespace) -> None:
+    """Refuse what is asked of an earlier score where none is named."""
+    given = [name for name in ("since_events", "since_as_of", "since_model") if getattr(options, name)]
+    if given and not options.since:
+        msg = f"--{given[0].replace('_', '-')} is of an earlier score: name the leads of then with --since OLD_LEADS."
+        raise InputError(msg)
 
 
 def since(
@@ -78,10 +89,10 @@ def since(
             msg = f"--since takes apart what models say, and one of the two is not there. {one.why}"
             raise InputError(msg)
     then, now = _records(options, config, found.model, row, as_of)
-    ends = [
-        score(_row(one.model, record), model=one.model, as_of=record.as_of).frame
-        for one, record in ((old, then), (found, now))
-    ]
+    ends = []
+    for one, record in ((old, then), (found, now)):
+        rows = _row(one.model, record)
+        ends.append(score(rows.frame, model=one.model, as_of=record.as_of, aside=rows.aside).frame)
     told = {
         side: {
             "as_of": shown["as_of"],
@@ -107,9 +118,8 @@ def _records(
     """Read what was known of the lead then, and what is known now."""
     import pandas as pd
 
-    from propensity.features import features_as_of
+    from propensity.features import features_as_of, first_conversions, instant_of
     from propensity.scoring import expected_columns, wants_features
-    from propensity.storage.tables import read_table
 
     (whole_then, lead_then), (whole_now, lead_now) = (
         raw_rows(Path(path), options, config, model) for path in (options.since, options.leads)
@@ -130,36 +140,42 @@ def _records(
             "then (--since-events), whose newest is taken."
         )
         raise InputError(msg)
-    source = config.data.field_history if config else None
-    history = read_table(Path(source.path), query=source.query) if source else None
+    history, outcomes = tables_beside(config)
     plan = model.plan
     also = expected_columns(model)
     if not at:
         found = features_as_of(whole_then, plan, events=then_events, field_history=history, also=also).frame
         at = found[str(model.schema.cutoff)].max().isoformat()
     now_at = row[str(model.schema.cutoff)].iloc[0]
+    now = as_of if pd.isna(now_at) else now_at.isoformat()
+    if instant_of(at, plan) > instant_of(now, plan):
+        msg = f"OLD_LEADS would be of {at[:40]}, later than now, {now[:40]}: name an earlier --since-as-of."
+        raise InputError(msg)
     records = []
-    for lead, log, instant in (
-        (lead_then, then_events, at),
-        (lead_now, events, as_of if pd.isna(now_at) else now_at.isoformat()),
-    ):
+    for lead, log, instant in ((lead_then, then_events, at), (lead_now, events, now)):
         made = features_as_of(lead, plan, events=log, field_history=history, as_of=instant, also=also).frame
         # Fields as they were known at that instant: what the history says of later does not count twice.
         known = {name: made[name] for name in lead.columns if name in made.columns} if history is not None else {}
-        records.append(_Record(lead=lead.assign(**known), events=log, as_of=instant))
+        won = first_conversions(lead, plan, config, outcomes=outcomes) if config else None
+        records.append(_Record(lead=lead.assign(**known), events=log, as_of=instant, converted_at=won))
     return records[0], records[1]
 
 
-def _row(model: PropensityModel, record: _Record) -> pd.DataFrame:
-    """Give one lead's row as a model takes it."""
-    from propensity.features import features_as_of
+def _row(model: PropensityModel, record: _Record) -> ScoringRows:
+    """Give one lead's row as a model takes it, or why nobody scores it."""
+    from propensity.features import ScoringRows, features_as_of
     from propensity.scoring import expected_columns
 
     if not _is_made(model, record):
-        return record.lead
-    events = record.events if model.plan.has_events else None
-    also = expected_columns(model)
-    return features_as_of(record.lead, model.plan, events=events, as_of=record.as_of, also=also).frame
+        return ScoringRows(frame=record.lead)
+    return features_as_of(
+        record.lead,
+        model.plan,
+        events=record.events if model.plan.has_events else None,
+        as_of=record.as_of,
+        converted_at=record.converted_at,
+        also=expected_columns(model),
+    )
 
 
 def _is_made(model: PropensityModel, record: _Record) -> bool:
@@ -180,7 +196,7 @@ def _steps(model: PropensityModel, then: _Record, now: _Record) -> Steps:
     if _is_made(model, now):
         known = replace(then, events=_known_then(model, then))
         aged = replace(known, as_of=now.as_of)
-        states = [_row(model, record) for record in (known, aged, replace(aged, events=now.events), now)]
+        states = [_row(model, record).frame for record in (known, aged, replace(aged, events=now.events), now)]
     groups = model.reason_groups
     parts, probability = [], []
     for state in states:

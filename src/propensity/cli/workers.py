@@ -97,10 +97,7 @@ class _Worker:
             self._here.send(thing)
             result, error = self._here.recv()
         except (EOFError, OSError) as error:
-            msg = (
-                "a process that scores ended before its time; most often, memory ran out. What is done is kept: the "
-                "same command goes on from there."
-            )
+            msg = "a process that scores ended before its time; most often, memory ran out."
             raise WorkerError(msg) from error
         if error is not None:
             raise error

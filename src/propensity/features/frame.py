@@ -27,6 +27,7 @@ from propensity.asof import (
     read_stamps,
     to_stamps,
 )
+from propensity.encoding import MIN_LEVEL_ROWS
 from propensity.errors import InputError
 from propensity.features.behaviour import behaviour_features
 from propensity.features.fit import derive
@@ -518,9 +519,11 @@ def _refuse_before_all(created: np.ndarray, cutoff: np.ndarray, *, has_own: bool
     """Refuse an instant, or cutoffs, at which no lead was there yet."""
     first, last = (to_stamps(np.array([at]))[0].isoformat() for at in (created.min(), cutoff.max()))
     what = "their own cutoffs (the latest is " if has_own else "the instant to score as of ("
+    # Of few leads it would be what one of them says.
+    earliest = f" The earliest of them was created at {first}." if len(created) >= MIN_LEVEL_ROWS else ""
     msg = (
-        f"No lead was there yet: all {len(created):,} were created after {what}{last}). The earliest of them was "
-        f"created at {first}. Name {'later cutoffs' if has_own else 'a later instant with --as-of'}."
+        f"No lead was there yet: all {len(created):,} were created after {what}{last}).{earliest} Name "
+        f"{'later cutoffs' if has_own else 'a later instant'}."
     )
     raise InputError(msg)
 

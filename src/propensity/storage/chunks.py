@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from propensity.errors import InputError
 from propensity.schema import normalise_name, resolve_columns
 from propensity.storage.csvs import BLOCK_BYTES, csv_chunks, encoding_of
-from propensity.storage.tables import check_columns, kind_of, open_csv, reading, reading_parquet
+from propensity.storage.tables import check_columns, kind_of, open_csv, parts_of, reading, reading_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +106,7 @@ def open_leads(path: Path) -> LeadFile | None:
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """Give the sha256 of everything in files and folders; what is not there is told apart from what is empty.
+    """Give the sha256 of what is read of files and folders; what is not there is told apart from what is empty.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def fingerprint(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         with reading(path):
-            inside = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+            inside = parts_of(path) if path.is_dir() else [path]
             for part in inside:
                 digest.update(f"{part.relative_to(path)}\0{_digest(part)}\n".encode())
     return digest.hexdigest()
@@ -174,8 +175,22 @@ def _batches(data: ds.Dataset, names: Sequence[str], n_rows: int) -> Iterator[pa
                     else batch.column(field.name)
                     for field in schema
                 ]
-                cells = [cells.cast(field.type) for cells, field in zip(arrays, schema, strict=True)]
+                cells = [_cast(cells, field, fragment.path) for cells, field in zip(arrays, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(cells, schema=schema)
+
+
+def _cast(cells: pa.Array, field: pa.Field, path: str) -> pa.Array:
+    """Give cells the type that the column has in the first file; names what does not fit."""
+    import pyarrow as pa
+
+    try:
+        return cells.cast(field.type)
+    except pa.ArrowException as error:
+        msg = (
+            f"{Path(path).name}: column {field.name[:40]!r} holds {cells.type}, which does not fit the {field.type} of "
+            "the first file. Write all parts with the same types."
+        )
+        raise InputError(msg) from error
 
 
 def _of_size(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:

@@ -153,7 +153,7 @@ class Journal:
         except OSError as error:
             msg = (
                 f"Cannot write {self._output.name}, or its parts beside it: {error.strerror or error}. What stood "
-                "there before is intact. What is done is kept: the same command goes on from there."
+                "there before is intact."
             )
             raise OutputError(msg) from error
 

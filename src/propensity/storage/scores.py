@@ -72,7 +72,9 @@ class ScoreFormat:
         pq.write_table(self._table(frame), sink)
         return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
-    def join(self, parts: Iterable[Sequence[Path]], head: pd.DataFrame, path: Path) -> None:
+    def join(
+        self, parts: Iterable[Sequence[Path]], head: pd.DataFrame, path: Path, *, folder: Path | None = None
+    ) -> None:
         """Write the file that parts are of, whole or not at all.
 
         Parameters
@@ -83,6 +85,8 @@ class ScoreFormat:
             The columns.
         path : Path
             Parquet has a last column ``reasons``, a list of structs (rank, text), and a row group a group of parts.
+        folder : Path or None
+            Where it lies, on the same disk, until it is whole; None: beside its place.
 
         Raises
         ------
@@ -90,7 +94,7 @@ class ScoreFormat:
             As `check_output`; nothing is half-written.
         """
         check_output(path)
-        with replacing(path) as temporary:
+        with replacing(path, folder=folder) as temporary:
             if self.suffix == ".csv":
                 with temporary.open("wb") as file:
                     file.write(neutralise(head).to_csv(index=False, lineterminator="\n").encode())

@@ -300,9 +300,7 @@ def _check_parts(folder: Path) -> None:
     InputError
         It names the file.
     """
-    hidden = ("_", ".")  # what tools leave beside the parts: _SUCCESS, .crc
-    inside = sorted(path for path in folder.rglob("*") if path.is_file())
-    parts = [path for path in inside if not any(p.startswith(hidden) for p in path.relative_to(folder).parts)]
+    parts = parts_of(folder)
     if not parts:
         msg = f"{folder.name} holds no Parquet file. Name a folder of Parquet, or one file."
         raise InputError(msg)
@@ -314,6 +312,12 @@ def _check_parts(folder: Path) -> None:
             "Write all parts with the same columns."
         )
         raise InputError(msg)
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """Give the files of a folder that are read, in order: not what tools leave beside them (_SUCCESS, .crc)."""
+    inside = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in inside if not any(p.startswith(("_", ".")) for p in path.relative_to(folder).parts)]
 
 
 def _names_in(path: Path, *, what: str) -> frozenset[str]:

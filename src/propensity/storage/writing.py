@@ -37,11 +37,11 @@ def check_writable(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
+def replacing(path: Path, *, mode: int | None = None, folder: Path | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path`; on leaving, flush it to disk and put it in place in one step.
 
     What stood at `path` stays until then, and stays for good if anything fails. `mode` are its rights from the first
-    byte on; None: those a new file gets.
+    byte on; None: those a new file gets. `folder`, on the same disk, is where it lies until then; None: beside it.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=folder or path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
