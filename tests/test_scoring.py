@@ -161,6 +161,36 @@ def test_one_lead_alone_is_told_what_a_file_is_told(lead: dict[str, Any]) -> Non
         assert predict_one(lead, model=model, n_reasons=3) == one_as_predicted(lead, model, n_reasons=3)
 
 
+@pytest.mark.parametrize(
+    "lead",
+    [
+        pytest.param({**ONE, "Lead": None, "cutoff": "2026-01-01"}, id="no id"),
+        pytest.param({**ONE, "Lead": " ", "cutoff": "2026-01-01"}, id="an empty id"),
+        pytest.param({**ONE, "cutoff": None}, id="no cutoff"),
+        pytest.param({**ONE, "CUTOFF": float("nan")}, id="no cutoff, of another case"),
+        pytest.param({**ONE, " Cutoff": "2026-01-01"}, id="a cutoff of another case"),
+    ],
+)
+def test_one_lead_that_nobody_scores_is_told_so(lead: dict[str, Any]) -> None:
+    dated = replace(MODEL, schema=replace(SCHEMA, cutoff="cutoff"))
+    assert predict_one(lead, model=dated, n_reasons=3) == one_as_predicted(lead, dated, n_reasons=3)
+
+
+@pytest.mark.parametrize(
+    "more", [{"Branch": "1-100"}, {" BRANCH": "10,000+"}, {"Branch": ""}, {}, {"branch number": 7}]
+)
+def test_one_lead_has_its_derived_fields(more: dict[str, Any]) -> None:
+    columns = (*SCHEMA.columns[:-1], replace(SCHEMA.columns[1], name="Branch number", is_count=False))
+    deriving = replace(
+        MODEL,
+        schema=replace(SCHEMA, columns=columns),
+        learned=replace(LEARNED, encoder=replace(LEARNED.encoder, names=("Industry", "Visits", "Branch number"))),
+        plan=replace(MODEL.plan, derive={"Branch": "range"}),
+    )
+    lead = {name: cell for name, cell in ONE.items() if name != SCHEMA.columns[-1].name} | more
+    assert predict_one(lead, model=deriving, n_reasons=3) == one_as_predicted(lead, deriving, n_reasons=3)
+
+
 def test_one_lead_needs_no_id_and_no_reasons() -> None:
     anonymous = {key: cell for key, cell in ONE.items() if key != "Lead"}
     for model in (MODEL, replace(MODEL, verdict="no_skill")):

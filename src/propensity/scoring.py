@@ -23,7 +23,7 @@ from propensity.explanations import (
     fault_of_parts,
     reason_texts,
 )
-from propensity.features.fit import derive, derived_names
+from propensity.features.fit import derive, derive_one, derived_names
 from propensity.features.plan import CONVERTED
 from propensity.guards import LOW_COVERAGE, OUT_OF_DISTRIBUTION, UNKNOWN_LEVELS
 from propensity.hysteresis import Held, hold, shown
@@ -39,6 +39,7 @@ from propensity.schema import (
     partition,
     read_hashes,
     read_lead,
+    read_text,
     resolve_columns,
 )
 from propensity.tally import BLAMELESS, Tally
@@ -702,11 +703,15 @@ def _quick_answer(
     if any(rule.override for rule in model.rules.rules):
         return None
     check_asked(model, n_reasons)
-    cells = read_lead(lead, model.schema)
-    cutoff = None if model.schema.cutoff is None else lead.get(model.schema.cutoff)
-    at = None if cutoff is None else _read_cutoff(cutoff, str(model.schema.cutoff))
-    if cutoff is not None and at is None:
+    schema = model.schema
+    # A lead that has an id and names none, or a cutoff and names none, is scored by nobody.
+    own_id, own_cutoff = (_own_name(lead, name) for name in (schema.id, schema.cutoff))
+    if own_id is not None and read_text(lead[own_id], missing=schema.missing) is None:
         return None
+    at = None if own_cutoff is None else _read_cutoff(lead[own_cutoff], own_cutoff)
+    if own_cutoff is not None and at is None:
+        return None
+    cells = read_lead(_with_derived_cells(lead, model), schema)
     if cells.is_bad or cells.absent or _is_stale(model, as_of if at is None else at.isoformat()):
         return None
     matrix = learned.encoder.encode_one(cells.read)[None, :]
@@ -742,6 +747,25 @@ def _quick_answer(
         "reasons": [text for text in texts[0] if text],
         "model_version": model.version,
     }
+
+
+def _own_name(lead: Mapping[str, Any], name: str | None) -> str | None:
+    """Give what the lead calls a column; None where it has none such."""
+    if name is None or name in lead:
+        return name
+    found = resolve_columns([*lead]).get(normalise_name(name))
+    return None if found is None else str(found)
+
+
+def _with_derived_cells(lead: Mapping[str, Any], model: PropensityModel) -> Mapping[str, Any]:
+    """Add what is derived from raw fields, where the lead does not bring it."""
+    kinds = model.plan.derive
+    names = [name for column, kind in kinds.items() for name in derived_names(column, kind)]
+    if all(name in lead for name in names):
+        return lead
+    there = resolve_columns([*lead])
+    derived = derive_one(lead, kinds, missing=model.plan.missing)
+    return {**lead, **{name: value for name, value in derived.items() if normalise_name(name) not in there}}
 
 
 def wants_features(leads: pd.DataFrame, model: PropensityModel) -> bool:

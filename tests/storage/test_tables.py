@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -375,3 +376,16 @@ def test_what_a_query_gives_without_a_text_can_be_categories(tmp_path: Path, whe
     assert frame["Lead ID"].dtype == "category"
     assert frame["Lead ID"].isna().all()
     assert len(frame) == (0 if where == "FALSE" else 1000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "leads.csv")
+    with pytest.raises(InputError, match="is no file: what comes through a pipe cannot be read more than once"):
+        read_leads(tmp_path / "leads.csv")
+
+
+def test_lines_without_ends_are_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text("a,b," * 40_000)
+    with pytest.raises(InputError, match="has 80,001 columns; at most 50,000 are read. Does it lack its line ends"):
+        read_leads(tmp_path / "leads.csv")

@@ -98,7 +98,7 @@ def check_inputs_kept(output: Path, options: argparse.Namespace, config: Config 
 def source_to_score(options: argparse.Namespace, config: Config | None, model: PropensityModel) -> Source:
     """Give what is to be scored: a file of rows as the model takes them is never held whole.
 
-    Rows that must first be made of several tables are.
+    Rows that must first be made of several tables are, and ready rows of a project whose outcomes say who converted.
     """
     from propensity.features import ScoringRows
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.features.countries import read_country
-from propensity.schema import missing_words, normalise_name, parse_number, read_texts, resolve_columns
+from propensity.schema import missing_words, normalise_name, parse_number, read_text, read_texts, resolve_columns
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "range": ("number",),
@@ -134,6 +134,30 @@ def derive(
             else:
                 parts[name] = _mapped(texts, _READERS[part])
     return pd.DataFrame(parts, index=pd.RangeIndex(len(leads)))
+
+
+def derive_one(
+    lead: Mapping[str, object], kinds: Mapping[str, str], *, missing: Mapping[str, Sequence[str | float]]
+) -> dict[str, object]:
+    """Derive the features of one lead, as `derive` does of a frame.
+
+    Examples
+    --------
+    >>> derive_one({"size": "1-100", "Mail": ""}, {"Size": "range", "Mail": "email"}, missing={"*": [""]})
+    {'Size number': 10.0, 'Mail domain': None, 'Mail given': 'no'}
+    """
+    there = {} if all(column in lead for column in kinds) else resolve_columns([*lead])
+    found: dict[str, object] = {}
+    for column, kind in kinds.items():
+        own = column if column in lead else there.get(normalise_name(column))
+        text = None if own is None else read_text(lead[str(own)], missing=missing_words(missing, str(own)))
+        for name, part in zip(derived_names(column, kind), _NAMES[kind], strict=True):
+            nothing = math.nan if part == "number" else None
+            if part == "given":
+                found[name] = None if own is None else "yes" if text is not None else "no"
+            else:
+                found[name] = nothing if text is None else _READERS[part](text)
+    return found
 
 
 def _mapped(texts: pd.Series, read: Callable[[str], object]) -> pd.Series:

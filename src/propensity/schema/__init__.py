@@ -11,6 +11,7 @@ from propensity.schema.cells import (
     parse_number,
     read_ids,
     read_numbers,
+    read_text,
     read_texts,
     too_long,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "read_ids",
     "read_lead",
     "read_numbers",
+    "read_text",
     "read_texts",
     "resolve_columns",
     "row_hashes",

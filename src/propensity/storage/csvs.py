@@ -20,6 +20,8 @@ from propensity.schema import normalise_name
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_CHARACTERS = 64 * 1024
+# More are no table that anyone made: lines without ends look so.
+MAX_COLUMNS = 50_000
 # Of a file that is looked through once to tell how it is encoded.
 BLOCK_BYTES = 1 << 20
 _LINE_END = re.compile(r"\r\n|\n|\r(?!\Z)")
@@ -209,6 +211,9 @@ def _read_chunks(
     with stream, warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # cells beyond the width would be lost
         header = [*next(csv.reader(iter(stream.readline, ""), delimiter=delimiter)), *[""] * n_nameless]
+        if len(header) > MAX_COLUMNS:
+            msg = f"{name} has {len(header):,} columns; at most {MAX_COLUMNS:,} are read. Does it lack its line ends?"
+            raise InputError(msg)
         names = [column.strip() for column in header]
         # As wide as the header says, however wide the first rows are.
         head = delimiter.join(map(str, range(len(header)))) + "\n"

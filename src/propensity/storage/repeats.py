@@ -17,7 +17,8 @@ N_PILES = 64
 # So many bytes are held of a pile before they are written.
 _HELD_BYTES = 1 << 16
 _RECORD = np.dtype([("first", "u8"), ("second", "u8"), ("row", "i8")])
-# Any two will do, as long as they differ: two keys are taken for one when both hashes agree, by chance once in 2^128.
+# Any two will do, as long as they differ: two texts are taken for one when both hashes agree, by chance once in 2^128.
+# Keys that are numbers already (hashes of whole rows without ids, which are only counted) have one hash: once in 2^64.
 _HASH_KEYS = ("first hash of it", "other hash of it")
 
 

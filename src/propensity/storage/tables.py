@@ -81,6 +81,11 @@ def kind_of(path: Path) -> Literal["parquet", "zipped parquet", "csv"]:
         if path.is_dir():
             _check_parts(path)
             return "parquet"
+        if path.exists() and not path.is_file():
+            msg = (
+                f"{path} is no file: what comes through a pipe cannot be read more than once. Write it to a file first."
+            )
+            raise InputError(msg)
         start = _start(path)
         if start.startswith(_PARQUET):
             return "parquet"

@@ -26,7 +26,7 @@ def check_writable(path: Path) -> None:
         The folder is absent or not writable, or the path is a folder.
     """
     if path.is_dir():
-        msg = f"Cannot write {path.name}: it is a folder. Name a file."
+        msg = f"Cannot write {path.name or path}: it is a folder. Name a file."
         raise OutputError(msg)
     if not path.parent.is_dir():
         msg = f"Cannot write {path.name}: its folder {path.parent} does not exist. Make it first."
