@@ -53,7 +53,7 @@ def test_the_page_shows_the_best_leads_by_code_and_names_none(project: Path) -> 
     assert (code, out) == (0, "Written: report.html\n"), err
     page = Path("report.html").read_text()
     bands = predict(pd.read_csv("leads.csv"), model=load_model(project))["band"].value_counts()
-    assert page.count("<code>") == bands.clip(upper=12).sum()
+    assert page.count('<code class="of-lead">') == bands.clip(upper=12).sum()
     assert not [lead for lead in pd.read_csv("leads.csv")["Lead"] if lead in page]
     assert Path("models/report.key").stat().st_mode & 0o077 == 0
 
@@ -99,5 +99,20 @@ def test_one_lead_is_enough(project: Path) -> None:
     leads(80, seed=3).head(1).to_csv("one.csv", index=False)
     assert tell("report", "one.csv", "-o", "report.html", "--model", str(project))[0] == 0
     page = Path("report.html").read_text()
-    assert page.count("<code>") == 1
+    assert page.count('<code class="of-lead">') == 1
     assert page.count("No lead is in this band.") == 2
+
+
+@pytest.mark.parametrize("name", ["card.md", "card.html"])
+def test_the_card_is_written_or_printed(project: Path, name: str) -> None:
+    assert tell("card", "-o", name, "--model", str(project))[:2] == (0, f"Written: {name}\n")
+    assert "Model card" in Path(name).read_text()
+    code, out, _ = tell("card", "--model", str(project))
+    assert (code, out.startswith("# Model card")) == (0, True)
+
+
+@pytest.mark.usefixtures("project")
+def test_without_a_model_there_is_no_card() -> None:
+    code, _, err = tell("card", "-o", "card.md")
+    assert (code, "There is no model to tell of" in err) == (2, True)
+    assert tell("card", "-o", "card.pdf")[0] == 2

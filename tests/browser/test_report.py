@@ -111,11 +111,20 @@ def test_what_is_typed_finds_the_threshold_that_python_finds(
         assert opened.page.input_value("#sql") == str(explorer.certified(precision))
     opened.page.fill("#precision", "99.9")
     assert "cannot be promised" in opened.text("feasible")
+    assert "Set by" in opened.text("goal")
     page.fill("#value", "100")
     page.fill("#cost", "20")
     best = explorer.dearest(value=100, cost=20)
     assert page.input_value("#sql") == str(best)
     assert f"brings {fixed(explorer.profit(best, value=100, cost=20), 0)} a week" in page.inner_text("#profit")
+
+
+def test_untouched_the_terms_are_those_of_today(
+    open_page: Callable[..., Any], path: Path, model: PropensityModel
+) -> None:
+    said = tomllib.loads(open_page(path).text("toml"))["agreement"]
+    assert said == {name: model.agreement[name] for name in said}
+    assert {"policy", "sql_precision", "mql_recall"} <= {*said}
 
 
 def test_what_is_copied_is_an_agreement(open_page: Callable[..., Any], path: Path) -> None:
@@ -125,7 +134,10 @@ def test_what_is_copied_is_an_agreement(open_page: Callable[..., Any], path: Pat
         said = tomllib.loads(opened.text("toml"))
         base = {"data": {"leads": "l.csv"}, "columns": {"id": "Lead", "target": "Won", "fit": ["Source"]}}
         agreed = parse_config({**base, **said}).agreement
+        if name == "capacity":
+            assert (agreed.policy, agreed.capacity_per_week) == ("capacity", 2.5)
         if name == "precision":
+            assert "Not applied: what sales can work." in opened.text("goal")
             assert (agreed.policy, agreed.sql_precision) == ("promise", 0.35)
         if name == "cost":
             assert (agreed.policy, agreed.value_per_win, agreed.cost_per_contact) == ("profit", 100.0, 20.0)

@@ -78,14 +78,25 @@ def test_the_verdict_has_its_numbers(model: PropensityModel) -> None:
     text = " ".join(Reader(report_page(model)).text.split())
     auc = model.record["metrics"]["time"]["auc"]
     assert f"in {auc['value']:.0%} ({auc['low']:.0%} to {auc['high']:.0%}) of pairs" in text
-    assert "Worth using" in text
+    assert "Worth using" in text or "Worth a trial" in text
     assert "Your points sheet gets" in text
+
+
+@pytest.mark.parametrize(("certified", "word"), [(True, "Worth using"), (False, "Worth a trial")])
+def test_a_promise_that_is_not_proven_is_no_praise(model: PropensityModel, word: str, *, certified: bool) -> None:
+    learned = model.learned
+    assert learned is not None
+    bands = replace(learned.bands, sql_promise=replace(learned.bands.sql_promise, certified=certified))
+    text = Reader(report_page(replace(model, learned=replace(learned, bands=bands)))).text
+    assert word in text
+    assert ("is not proven yet" in text) is not certified
 
 
 def test_a_model_without_skill_is_not_praised(model: PropensityModel) -> None:
     text = Reader(report_page(replace(model, verdict="no_skill"))).text
     assert "Do not use it yet" in text
     assert "Worth using" not in text
+    assert "Worth a trial" not in text
 
 
 def test_markup_in_data_is_shown_and_never_run(model: PropensityModel) -> None:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from propensity.config import Config, parse_config
 from propensity.encoding import CategoryCode
 from propensity.evaluation import HEADERS, Calibration
+from propensity.features import FeaturePlan
 from propensity.learners import CategoryTerm, Recipe, Shifts, Tuned
 from propensity.metrics import Interval
 from propensity.reporting import (
@@ -383,7 +384,7 @@ def test_a_column_name_cannot_break_out_of_its_cell(run: TrainingRun) -> None:
     column = replace(run.model.schema.columns[0], name="a|b\n## Use\n" + "x" * 500)
     schema = replace(run.model.schema, columns=(column,))
     audit = [{"column": "c|d\n# Title", "verdict": "UNUSED", "evidence": "named\nnowhere"}]
-    card = model_card(replace(run.model, schema=schema), None, audit)
+    card = model_card(replace(run.model, schema=schema, plan=FeaturePlan()), None, audit)
     assert "| a\\|b ## Use xxx" in card
     assert "\n- c\\|d # Title: named nowhere\n" in card
     assert card.count("\n## Use\n") == 1

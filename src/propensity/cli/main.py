@@ -12,6 +12,7 @@ from types import FrameType
 
 from propensity import __version__
 from propensity.cli.audit import add_audit
+from propensity.cli.card import add_card
 from propensity.cli.explain import add_explain
 from propensity.cli.export import add_export
 from propensity.cli.features import add_features
@@ -32,6 +33,7 @@ Learn from past leads which new ones will buy.
   propensity audit                                 which columns know the future, what else is wrong
   propensity train                                 learn, test, register the model
   propensity report -o report.html                 one page to look at, and to agree on the bands by
+  propensity card                                  what the model is for, and what it cannot promise
   propensity score new_leads.csv -o scores.csv     probability, band and reasons for each lead
   propensity explain new_leads.csv --lead 4711     why one lead scores as it does
   propensity export scores.csv --to hubspot -o F   scores as a CRM imports them
@@ -51,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_audit(commands)
     add_train(commands)
     add_report(commands)
+    add_card(commands)
     add_score(commands)
     add_explain(commands)
     add_export(commands)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from propensity.schema import Schema
 
 MAX_VALUE_CHARACTERS = 40
+# Whole floats beyond are no numbers people count in.
+MAX_WHOLE = 1e15
 # Fewer leads than this would make a percentile a single lead's.
 MIN_REACH_LEADS = 20
 # Log-odds closer than this are one: a quotient of what lies between them is noise.
@@ -102,6 +104,21 @@ class Explanation:
         return np.asarray(sum(share * (np.sign(parts) == side) for share, parts in self.members))
 
 
+def show_number(number: float) -> str:
+    """Write a number as briefly as people need it: whole ones whole, large ones without decimals.
+
+    Examples
+    --------
+    >>> [show_number(number) for number in (3.0, 2.5, 707.81389, 3162277.66, 2024.0, 1e20)]
+    ['3', '2.5', '707.8', '3,162,278', '2024', '1e+20']
+    """
+    if abs(number) >= MAX_WHOLE:
+        return f"{number:.4g}"
+    if number.is_integer():
+        return str(int(number))
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
 def fit_reference(
     contributions: np.ndarray,
     values: pd.DataFrame,
@@ -137,7 +154,7 @@ def fit_reference(
         if cells.isna().mean() > 0.5:
             typical.append("not given")
         elif column.kind == "number":
-            typical.append(f"{cells.median():.4g}")
+            typical.append(show_number(float(cells.median())))
         else:
             counts = cells.value_counts()
             # A level of a few leads could name one of them, and is no more typical than another.

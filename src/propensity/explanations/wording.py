@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from propensity.explanations.additive import MAX_VALUE_CHARACTERS, Explanation, Reference, grouped
+from propensity.explanations.additive import MAX_VALUE_CHARACTERS, Explanation, Reference, grouped, show_number
 from propensity.features.fit import derived_names
 from propensity.features.plan import ANY_EVENT
 
@@ -25,8 +25,6 @@ MIN_REASON = 0.05
 MIN_AGREEMENT = 0.8 - 1e-9
 DAY = 86_400_000_000  # in microseconds
 NOT_GIVEN = "not given"
-# Whole floats beyond are no numbers people count in.
-MAX_WHOLE = 1e15
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
@@ -332,15 +330,10 @@ def show_value(value: object) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return NOT_GIVEN
     if isinstance(value, float):  # numpy's float64 is one
-        return _show_number(value)
+        return show_number(value)
     if isinstance(value, np.floating):
-        return _show_number(float(value))
+        return show_number(float(value))
     text = " ".join(str(value).split())
     if _DECIMAL.fullmatch(text):  # the same number reads the same from text and from a float column
-        return _show_number(float(text))
+        return show_number(float(text))
     return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 1]}…"
-
-
-def _show_number(number: float) -> str:
-    """Write whole numbers whole, as a column of whole numbers has them."""
-    return str(int(number)) if abs(number) < MAX_WHOLE and number.is_integer() else f"{number:.6g}"

@@ -1,5 +1,6 @@
 """The only place that words what a person reads: summaries, the model card, the commented config."""
 
+from propensity.reporting.card import card_page, whole_card
 from propensity.reporting.findings import audit_json, audit_lines
 from propensity.reporting.leads import best_leads, leads_page
 from propensity.reporting.moves import Moves, changed_terms, moves_lines, terms_lines
@@ -19,6 +20,7 @@ __all__ = [
     "audit_lines",
     "band_lines",
     "best_leads",
+    "card_page",
     "changed_terms",
     "config_text",
     "leads_page",
@@ -36,4 +38,5 @@ __all__ = [
     "training_summary",
     "watch_json",
     "watch_lines",
+    "whole_card",
 ]

@@ -14,6 +14,7 @@ from propensity.metrics import p_in_words
 from propensity.reporting.explorer import Explorer
 from propensity.reporting.pages import environment
 from propensity.reporting.record import recorded_tables
+from propensity.reporting.settings import toml_value
 from propensity.schema import MQL, NURTURE, SQL
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str
             return {"kind": "none", "word": "No model yet", "said": said}
         said = "This bundle remembers nothing of its training: train again to see how good it is."
         return {"kind": "none", "word": "Not known", "said": said}
-    unit = "rows of leads" if "leads" in model.facts else "leads"
+    unit = "rows (a lead seen on several dates is several rows)" if "leads" in model.facts else "leads"
     seen = "newer than any it learned from" if "time" in record["metrics"] else "that it never saw"
     ranks = f"a lead that buys is put above one that does not in {_range(test['auc'])} of pairs; guessing gets 50%"
     where = f"On {test['rows']:,} {unit} {seen}, {ranks}."
@@ -178,6 +179,9 @@ def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str
             against = f" Your points sheet gets {_range(sheet)}: the model looks better; so few leads do not prove it."
         else:
             against = f" Your points sheet gets {_range(sheet)}: the model is not better than that."
+    if model.learned is not None and not model.learned.bands.sql_promise.certified:
+        promise = f" What SQLs were to convert at ({model.learned.bands.sql_promise.rate:.0%}) is not proven yet."
+        return {"kind": "none", "word": "Worth a trial", "said": where + against + promise}
     return {"kind": "good", "word": "Worth using", "said": where + against}
 
 
@@ -217,8 +221,8 @@ def _tiles(
         tiles.append(
             {
                 "value": f"{caught:.0%}",
-                "what": "of all customers were SQL or MQL before",
-                "more": f"{won:,.0f} customers in the test",
+                "what": "of those who bought had been put in SQL or MQL",
+                "more": f"{won:,.0f} conversions in the test",
             }
         )
     months = tables.get("months")
@@ -267,7 +271,7 @@ def _agreed(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> dict[
                 "band": band,
                 "owner": str(own.get("owner", "")),
                 "action": str(own.get("action", "")),
-                "threshold": "nobody" if threshold > 1 else f"{threshold:.1%} and more",
+                "threshold": _from_to(threshold, 2.0 if band == SQL else bands.sql),
                 "volume": volume,
                 "promise": said,
                 "stands": stands,
@@ -277,12 +281,20 @@ def _agreed(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> dict[
         )
     return {
         "lines": lines,
+        "together": f"{bands.sql_share + bands.mql_share:.0%}",
         "confidence": f"{terms.get('confidence', 0.9):.0%}",
         "policy": bands.policy,
         "horizon": terms.get("horizon_days"),
         "conversion": terms.get("conversion", ""),
         "review_on": terms.get("review_on") or "",
     }
+
+
+def _from_to(low: float, high: float) -> str:
+    """Write the probabilities of a band."""
+    if low > 1:
+        return "nobody"
+    return f"{low:.1%} and more" if high > 1 else f"{low:.1%} to {high:.1%}"
 
 
 def _explorer(explorer: Explorer, model: PropensityModel) -> dict[str, Any]:
@@ -295,6 +307,7 @@ def _explorer(explorer: Explorer, model: PropensityModel) -> dict[str, Any]:
         "agreed_precision": learned.bands.sql_promise.rate,
         "agreed_recall": learned.bands.mql_promise.rate,
         "capacity": terms.get("capacity_per_week"),
+        "terms": _toml_lines(terms),
         "value": terms.get("value_per_win") or None,
         "cost": terms.get("cost_per_contact") or None,
         "per": frontier.per,
@@ -305,6 +318,12 @@ def _explorer(explorer: Explorer, model: PropensityModel) -> dict[str, Any]:
         "data_": data,
         "last": len(frontier.thresholds) - 1,
     }
+
+
+def _toml_lines(terms: Mapping[str, Any]) -> list[str]:
+    """Write the terms that the explorer can change, as they are."""
+    names = ("policy", "sql_precision", "mql_recall", "capacity_per_week", "value_per_win", "cost_per_contact")
+    return [f"{name} = {toml_value(terms[name])}" for name in names if terms.get(name)]
 
 
 def _figure(figure: Figure, name: str, label: str) -> Markup:
@@ -335,7 +354,7 @@ def _worth(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
             title="Is it better than what you have?",
             sentences=[
                 "Each dot is how often a lead that buys is put above one that does not (0.5 is guessing), on the very "
-                "same leads; the line is its 95 % interval. Where lines do not touch, the difference is beyond doubt.",
+                "same leads; the line is its 95 % interval. Only where lines do not touch is the difference proven.",
                 *(
                     []
                     if record["metrics"].get("rules")
@@ -372,9 +391,9 @@ def _truth(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> list[S
     if not tables or model.learned is None:
         return []
     own = tables["metrics"][tables["metrics"]["predictor"] == "model"].set_index("figure")
-    oe, chance, lift = (_figures(own, name) for name in ("oe", "consistency_p", "lift_at_10"))
+    oe, chance = (_figures(own, name) for name in ("oe", "consistency_p"))
     calibrated = (
-        "So take probabilities at their word."
+        "That can be chance, so take probabilities at their word."
         if model.facts.get("calibrated", True)
         else "So trust the order of leads, not the probabilities."
     )
@@ -402,7 +421,7 @@ def _truth(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> list[S
             name="gain",
             title="What if sales calls only the best?",
             sentences=[
-                f"The top 10 % of leads convert {lift['value']:.1f} times as often as all and hold "
+                f"The top 10 % of leads convert {found[10].lift:.1f} times as often as all and hold "
                 f"{found[10].found:.0%} of conversions; the top 30 % hold {found[30].found:.0%}."
             ],
             figure=_figure(plotting.plot_gain(tables), "gain", "conversions found by share of leads called"),
@@ -561,7 +580,7 @@ def _audit(record: Mapping[str, Any]) -> dict[str, Any]:
             f"Left out because they know the future: {n_left_out} columns. With them the model would look better than "
             "it is."
             if n_left_out
-            else "No column was found to know the future."
+            else "No leak was found: no column knows how a lead ends before it does."
         ),
         "table": Table(
             head=("column", "what was done", "why, and its price"),

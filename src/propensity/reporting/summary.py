@@ -529,13 +529,14 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         "## Data",
         "",
         f"- {_counted(facts)}; target `{facts['target']}`: {facts['target_means']}.",
+        *([f"- Records up to {facts['data_end'][:10]}."] if facts["data_end"] else []),
         f"- Data digest `{facts['data_digest'][:16]}`, config digest `{facts['config_digest'][:16]}`.",
         "",
         "## Features",
         "",
-        "| column | family | kind | filled |",
-        "|---|---|---|---|",
-        *(f"| {_cell(c.name)} | {c.family} | {c.kind} | {c.filled:.0%} |" for c in model.schema.columns),
+        "| column | family | kind | filled | known |",
+        "|---|---|---|---|---|",
+        *_feature_lines(model),
     ]
     review = [entry for entry in audit if entry["verdict"] == "REVIEW"]
     if review:
@@ -580,7 +581,40 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
                 "`p_low` and `p_high` say how much a probability would move if the model were trained again on other "
                 "leads of the same past. They are no confidence interval of a lead's own chance.",
             ]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_limits(model, evaluation), ""])
+
+
+def _feature_lines(model: PropensityModel) -> list[str]:
+    """Write a line a column, and one for all that is counted of one kind of event."""
+    at_cutoff = model.schema.cutoff is not None
+    lines = []
+    for group in model.reason_groups:
+        columns = [model.schema.columns[i] for i in group.columns]
+        if group.kinds:
+            filled = f"{min(c.filled for c in columns):.0%} to {max(c.filled for c in columns):.0%}"
+            kind = f"{len(columns)} numbers of events"
+            lines.append(f"| {_cell(group.name)} | {group.family} | {kind} | {filled} | before each cutoff |")
+            continue
+        known = "at each cutoff, as far as its history goes" if at_cutoff else "as exported"
+        lines += [f"| {_cell(c.name)} | {c.family} | {c.kind} | {c.filled:.0%} | {known} |" for c in columns]
+    return lines
+
+
+def _limits(model: PropensityModel, evaluation: Evaluation | None) -> list[str]:
+    """Write what the model cannot promise."""
+    said = [
+        "It orders leads like those it learned from. A new market, product or way of working makes others of them: "
+        "train again.",
+        "Outcomes are of leads as they were worked. What calling a lead changes, it does not know.",
+    ]
+    if evaluation is not None and evaluation.kind == "folds":
+        said.append("Nothing says how it does on newer leads than it learned from: the leads have no time.")
+    if model.schema.cutoff is None:
+        said.append("Columns are as exported: one that is written after the fact may have passed for a good one.")
+    age = model.facts.get("max_age_days")
+    if age and model.facts["data_end"]:
+        said.append(f"It is not asked about leads more than {age} days after its records end: the rules answer then.")
+    return ["", "## Limits", "", *(f"- {sentence}" for sentence in said)]
 
 
 def _overrides_section(evaluation: Evaluation | None) -> list[str]:

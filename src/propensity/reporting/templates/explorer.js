@@ -42,21 +42,37 @@
     const reasons = [];
     const precision = asked("precision"), capacity = asked("capacity");
     const wanted = precision === null ? data.agreed_precision : precision / 100;
-    if (data.low[line] < wanted) reasons.push("a conversion of " + percent(wanted) + " cannot be promised: surely only " + percent(data.low[line]));
+    if (data.low[line] < wanted) reasons.push("a conversion of " + percent(wanted) + " cannot be promised, surely only " + percent(data.low[line]));
     if (capacity !== null && volume(line) > capacity) reasons.push("sales would get " + fixed(volume(line), 1) + " leads a " + data.per + " and can work " + fixed(capacity, 1));
     return reasons;
   }
 
   function toml() {
+    const isToday = state.sql === data.sql && state.mql === data.mql && state.asked === null;
+    if (isToday) return ["[agreement]", ...data.terms].join("\n");
     const lines = ["[agreement]"];
     const value = asked("value"), cost = asked("cost");
     if (state.asked === "precision") lines.push('policy = "promise"', "sql_precision = " + (asked("precision") / 100).toFixed(4).replace(/0+$/, "").replace(/\.$/, ".0"));
     else if (state.asked === "profit") lines.push('policy = "profit"');
-    else lines.push('policy = "capacity"', "capacity_per_week = " + Math.max(volume(state.sql), 0.1).toFixed(1));
+    else lines.push('policy = "capacity"', "capacity_per_week = " + (state.asked === "capacity" ? asked("capacity") : Math.max(volume(state.sql), 0.1).toFixed(1)));
     if (value && cost && cost <= value) lines.push("value_per_win = " + value, "cost_per_contact = " + cost);
-    const recall = Math.floor(100 * data.recall_low[state.mql]) / 100;
+    const recall = state.mql === data.mql ? data.agreed_recall : Math.floor(100 * data.recall_low[state.mql]) / 100;
     if (recall > 0 && recall < 1) lines.push("mql_recall = " + recall.toFixed(2));
     return lines.join("\n");
+  }
+
+  // What was typed last is what counts; what else stands in a box does not, and is said.
+  function goal() {
+    const words = {
+      capacity: () => "as many leads as sales can work: " + fixed(asked("capacity"), 1) + " a " + data.per + (asked("capacity") > volume(0) ? ", more than the " + fixed(volume(0), 1) + " that come in, so call all" : ""),
+      precision: () => "at least " + percent(asked("precision") / 100) + " of SQLs buy",
+      profit: () => "the largest profit, wins less what contacts cost",
+    };
+    if (state.asked === null) return "";
+    const others = { capacity: asked("capacity"), precision: asked("precision"), profit: asked("value") !== null && asked("cost") !== null ? 1 : null };
+    const ignored = Object.keys(others).filter((name) => name !== state.asked && others[name] !== null);
+    const names = { capacity: "what sales can work", precision: "what SQLs must convert at", profit: "value and cost" };
+    return "Set by " + words[state.asked]() + "." + (ignored.length ? " Not applied: " + ignored.map((name) => names[name]).join(", ") + "." : "");
   }
 
   function show() {
@@ -79,9 +95,10 @@
     at("found").textContent = "SQL and MQL together hold " + percent(data.recall[mql]) + " of all conversions (" + percent(data.recall_low[mql]) + " to " + percent(data.recall_high[mql]) + ").";
     at("moves").textContent = Number(now.moved.toFixed(1)) === 0 ? "These are the bands of today: no lead moves." : fixed(now.moved, 1) + " leads a " + data.per + " would be in another band than today.";
     const value = asked("value"), cost = asked("cost");
-    at("profit").textContent = value === null || cost === null ? "Type what a win brings and what a contact costs to see the profit of calling all SQLs." : "Calling all SQLs brings " + fixed(data.scale * (value * data.converted[sql] - cost * data.leads[sql]), 0) + " a " + data.per + ".";
+    at("profit").textContent = value === null || cost === null ? "Type what a win brings and what a contact costs to see the profit of calling all SQLs." : "Calling all SQLs brings " + fixed(data.scale * (value * data.converted[sql] - cost * data.leads[sql]), 0) + " a " + data.per + ", what the calls cost taken off.";
+    at("goal").textContent = goal();
     const reasons = why(sql);
-    at("feasible").textContent = reasons.length ? "Not to be promised here: " + reasons.join("; ") + "." : "At this threshold the promise could be made.";
+    at("feasible").textContent = reasons.length ? "But here " + reasons.join("; ") + "." : "At this threshold the promise could be made.";
     at("feasible").className = reasons.length ? "uncertified" : "certified";
     at("toml").textContent = toml();
     draw();
@@ -90,6 +107,7 @@
   function move(name, line, by) {
     const to = Math.max(0, Math.min(last, line));
     state[name] = to;
+    if (name === "sql" && by) state.mql = data.mql; // what is typed is asked anew, not on top of what was tried before
     if (name === "sql" && state.mql > to) state.mql = to;
     if (name === "mql" && state.sql < to) state.sql = to;
     if (name === "sql") state.asked = by || null;
@@ -123,7 +141,7 @@
     chart.append(element("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end", "font-size": 12 }, 100 * share + "%"));
   }
   for (const amount of ticks(most, 6)) chart.append(element("text", { x: x(amount), y: height - bottom + 18, "text-anchor": "middle", "font-size": 12 }, String(Number(amount.toPrecision(6)))));
-  chart.append(element("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle", "font-size": 12 }, "leads called a " + data.per));
+  chart.append(element("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle", "font-size": 12 }, "leads a " + data.per + " above the threshold"));
   const lines = data.leads.map((_, line) => line).filter((line) => data.leads[line] > 0);
   const path = (values) => lines.map((line, i) => (i ? "L" : "M") + x(volume(line)).toFixed(1) + " " + y(values[line]).toFixed(1)).join(" ");
   const back = [...lines].reverse().map((line) => "L" + x(volume(line)).toFixed(1) + " " + y(data.low[line]).toFixed(1)).join(" ");
@@ -132,7 +150,7 @@
   chart.append(element("path", { d: path(data.precision), fill: "none", stroke: "var(--model)", "stroke-width": 2 }));
   const middle = lines.reduce((best, line) => (Math.abs(volume(line) - 0.55 * most) < Math.abs(volume(best) - 0.55 * most) ? line : best), lines[0]);
   chart.append(element("text", { x: x(volume(middle)) + 8, y: y(data.recall[middle]) + 26, "font-size": 12 }, "so many of all conversions are found"));
-  chart.append(element("text", { x: x(volume(middle)) + 8, y: y(data.high[middle]) - 8, "font-size": 12 }, "so many of those called convert"));
+  chart.append(element("text", { x: x(volume(middle)) + 8, y: y(data.high[middle]) - 8, "font-size": 12 }, "so many of them convert"));
   chart.append(moving);
   const handles = {};
   for (const name of ["sql", "mql"]) {
