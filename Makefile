@@ -25,12 +25,13 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@touch $(READY)
 
-demo: $(READY) ## train on the sample CRM, score its newest leads, explain one
+demo: $(READY) ## train on the sample CRM, score its newest leads, explain one, draw the pages
 	@mkdir -p demo
 	$(BIN)/propensity train
-	$(BIN)/propensity score data/sample/new_leads.csv -o demo/scores.csv --as-of 2026-06-25
+	$(BIN)/propensity score data/sample/new_leads.csv -o demo/scores.csv --as-of 2026-06-25 --html demo/leads.html
+	$(BIN)/propensity report data/sample/new_leads.csv -o demo/report.html --as-of 2026-06-25
 	$(BIN)/propensity explain data/sample/new_leads.csv --lead L01904 --as-of 2026-06-25 --plot demo/L01904.png
-	@echo && head -n 3 demo/scores.csv && echo && echo "Scores: demo/scores.csv. Plots and summary: models/reports/"
+	@echo && head -n 3 demo/scores.csv && echo && echo "Scores: demo/scores.csv. To look at: demo/report.html, demo/leads.html. Plots and summary: models/reports/"
 
 # A file stays with one worker: its tests share what they trained.
 PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile

@@ -75,7 +75,7 @@ def plot_reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
 def plot_gain(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw which share of conversions the best-scored share of leads holds."""
     table = tables["gain"]
-    lift = next(row.lift for row in table.itertuples() if round(100 * row.share) == 10)
+    lift = float(table.loc[(100 * table["share"]).round() == 10, "lift"].iloc[0])
     figure, axes = _axes(
         f"The top 10 % of leads convert {lift:.1f} times as often as all",
         "leads called, best first",
