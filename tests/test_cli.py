@@ -388,6 +388,7 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
         *(
             "summary.txt",
             "card.md",
+            "report.html",
             "reliability.png",
             "gain.png",
             "scores.png",
@@ -398,7 +399,7 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
         ),
         *("frontier.png", "frontier.csv"),
         *("metrics.csv", "reliability.csv", "gain.csv", "bands.csv", "months.csv", "segments.csv"),
-        "learning_curve.png",
+        *("scores.csv", "learning_curve.png"),
     }
     summary = (reports / "summary.txt").read_text()
     for figure in ("140 converted (14.0%)", "AUC", "log loss", "constant", "lift in top 10 %", "points sheet"):

@@ -131,6 +131,7 @@ def fit_guard(
 
     Examples
     --------
+    >>> from propensity.encoding import NumberCode
     >>> encoder = Encoder(names=("a", "b"), codes=(NumberCode(low=0, high=9, typical=1),) * 2)
     >>> rows = np.array([[1.0, 2.0], [3.0, 4.0]])
     >>> guard = fit_guard(rows, np.array([[3.0, 1.0], [-3.0, 1.0]]), encoder)

@@ -118,7 +118,7 @@ def plot_comparison(tables: Mapping[str, pd.DataFrame]) -> Figure:
     measured = {*tables["metrics"]["predictor"]}
     shown = [(names[one], _figure(tables, "auc", one)) for one in names if one in measured]
     title = "Model, random split and rules on leads they never saw"
-    figure, axes = _axes(title, "AUC (0.5 is guessing)", "", height=1.4 + 0.5 * len(shown))
+    figure, axes = _axes(title, "AUC (0.5 is guessing)", "", height=2.2 + 0.45 * len(shown))
     for i, (_, auc) in enumerate(reversed(shown)):
         axes.plot([auc.low, auc.high], [i, i], color=MODEL, linewidth=2)
         axes.plot(auc.value, i, "o", color=MODEL)

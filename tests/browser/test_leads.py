@@ -100,6 +100,7 @@ def test_what_is_downloaded_is_what_was_asked_and_runs_nothing(open_page: Callab
     assert line["reason_1"] == first["reason_1"]
 
 
+@pytest.mark.slow  # a machine that does other work would fail it
 def test_five_thousand_leads_are_fluid(open_page: Callable[..., Any], path: Path) -> None:
     opened = open_page(path)
     milliseconds = opened.evaluate(

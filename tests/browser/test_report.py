@@ -172,6 +172,7 @@ def test_sql_and_mql_never_cross(open_page: Callable[..., Any], path: Path, expl
     assert opened.page.input_value("#mql") == "0"
 
 
+@pytest.mark.slow  # a machine that does other work would fail it
 def test_a_move_is_drawn_within_a_frame(open_page: Callable[..., Any], path: Path) -> None:
     opened = open_page(path)
     milliseconds = opened.evaluate(

@@ -83,6 +83,7 @@ def fresh_loss(x: np.ndarray, y: np.ndarray, fresh: tuple[np.ndarray, np.ndarray
     return float(row_log_loss(fresh[1], fitted.probability(margin)).mean())
 
 
+@pytest.mark.slow  # hundreds of fits, to see a law of chance hold
 def test_the_gain_of_a_doubling_lies_within_its_interval_in_most_worlds() -> None:
     fresh = world(40_000, seed=999)
     within, predicted, measured = 0, [], []

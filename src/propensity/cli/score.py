@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
 from propensity.cli.rows import ASIDE, check_inputs_kept, named_inputs, print_notes, said_aside, source_to_score
-from propensity.errors import DegradedError, OutputError, PromiseError, PropensityError, WorkerError
+from propensity.errors import OutputError, PromiseError, PropensityError, WorkerError
 
 if TYPE_CHECKING:
     from propensity.cli.models import Found
@@ -225,14 +225,13 @@ def _leaving(journal: Journal) -> Iterator[_Left]:
             said = f"{n_done:,} of {left.n_leads:,} leads are done and kept: the same command goes on."
             stop.args = (said,) if n_done else stop.args
         raise
-    except (OutputError, WorkerError, DegradedError) as error:
+    except (OutputError, WorkerError) as error:
         journal.end()
         if journal.lines and not left.is_written:
-            with_option = " with --allow-degraded" if isinstance(error, DegradedError) else ""
-            error.args = (f"{error} What is done is kept: the same command{with_option} goes on from there.",)
+            error.args = (f"{error} What is done is kept: the same command goes on from there.",)
         raise
     except PropensityError:
-        journal.remove()  # nothing of it will be wanted again
+        journal.remove()  # where a batch is refused nothing of it stays, not even hidden
         raise
 
 

@@ -33,6 +33,7 @@ def training_record(run: TrainingRun) -> dict[str, Any]:
     """
     tables = {} if run.evaluation is None else run.evaluation.tables()
     found = {name: part for name, part in training_json(run, {}).items() if name != "model"}
+    found["learner"] = {name: part for name, part in found["learner"].items() if part is not None}
     found["tables"] = {
         name: {"columns": [*table], "data": table.to_numpy(dtype=object).tolist()} for name, table in tables.items()
     }
