@@ -48,7 +48,7 @@ def strength(
     whole = explain(
         parts, base, margin, probability, calibrator=learned.calibrator, reference=reference, members=members
     )
-    found = grouped(whole, [group.columns for group in reason_groups(schema, plan)])
+    found = grouped(whole, tuple(group.columns for group in reason_groups(schema, plan)))
     return np.where(found.agreement() >= MIN_AGREEMENT, np.abs(found.log_odds_parts), 0.0)
 
 

@@ -211,7 +211,7 @@ def test_learners_that_put_a_part_on_its_side_are_counted_by_their_shares(slope:
     )
     # Against their references: linear 1, -0.5 and 0.5, small -0.1, 0.5 and 0.5, both together 0.67, -0.2 and 0.5.
     np.testing.assert_allclose(found.agreement(), [[0.7, 0.7, 1.0]])
-    np.testing.assert_allclose(grouped(found, [(0, 1), (2,)]).agreement(), [[1.0, 1.0]])
+    np.testing.assert_allclose(grouped(found, ((0, 1), (2,))).agreement(), [[1.0, 1.0]])
 
 
 def test_learners_that_the_reference_does_not_know_are_not_asked() -> None:
@@ -224,8 +224,8 @@ def test_learners_that_the_reference_does_not_know_are_not_asked() -> None:
 def test_a_sum_of_columns_does_not_hang_on_the_batch() -> None:
     parts = some_parts(200, scale=3.0)
     whole = Explanation(log_odds_parts=parts, points=parts, reference_log_odds=0.0, reference_probability=0.5)
-    together = grouped(whole, [(2, 0), (), (1,)]).points
+    together = grouped(whole, ((2, 0), (), (1,))).points
     np.testing.assert_allclose(together, np.column_stack([parts[:, 2] + parts[:, 0], np.zeros(200), parts[:, 1]]))
     for i in range(200):
         one = replace(whole, log_odds_parts=parts[[i]], points=parts[[i]])
-        np.testing.assert_array_equal(grouped(one, [(2, 0), (), (1,)]).points, together[[i]])
+        np.testing.assert_array_equal(grouped(one, ((2, 0), (), (1,))).points, together[[i]])

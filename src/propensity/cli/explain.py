@@ -91,7 +91,7 @@ def _explained(options: argparse.Namespace, config: Config | None, found: Found,
     groups, more = [], {}
     if explanation is not None:
         evidence = evidence_of(judged, model, cutoff=cutoffs_of(lead, model, judged.rows))
-        together = grouped(explanation, [group.columns for group in evidence.groups])
+        together = grouped(explanation, tuple(group.columns for group in evidence.groups))
         groups = _groups(evidence, together, model, row)
         if plot is not None:
             _draw(plot, evidence, together, row)

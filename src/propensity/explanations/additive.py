@@ -275,20 +275,18 @@ def family_points(explanation: Explanation, schema: Schema) -> dict[str, np.ndar
     -------
     dict of family to array of float, shape (n_leads,)
     """
-    of = [column.family for column in schema.columns]
-    families = ("fit", "behaviour")
-    columns = [[i for i, family in enumerate(of) if family == wanted] for wanted in families]
-    return dict(zip(families, _summed(explanation.points, columns).T, strict=True))
+    families = schema.families
+    return dict(zip(families, _summed(explanation.points, tuple(families.values())).T, strict=True))
 
 
-def grouped(explanation: Explanation, columns: Sequence[Sequence[int]]) -> Explanation:
+def grouped(explanation: Explanation, columns: tuple[tuple[int, ...], ...]) -> Explanation:
     """Give the explanation with the parts of columns that belong together summed up; each column belongs to one group.
 
     Examples
     --------
     >>> parts = np.array([[1.0, -3.0, 0.5]])
     >>> whole = Explanation(log_odds_parts=parts, points=parts, reference_log_odds=0.0, reference_probability=0.5)
-    >>> grouped(whole, [(0, 2), (1,)]).points.tolist()
+    >>> grouped(whole, ((0, 2), (1,))).points.tolist()
     [[1.5, -3.0]]
     """
     return replace(
@@ -299,10 +297,10 @@ def grouped(explanation: Explanation, columns: Sequence[Sequence[int]]) -> Expla
     )
 
 
-def _summed(parts: np.ndarray, columns: Sequence[Sequence[int]]) -> np.ndarray:
+def _summed(parts: np.ndarray, columns: tuple[tuple[int, ...], ...]) -> np.ndarray:
     """Sum the columns of each group, left to right whatever the batch; nothing for a group of none."""
     sums = np.zeros((len(parts), len(columns)))
-    filled, order, starts = _layout(tuple(map(tuple, columns)))
+    filled, order, starts = _layout(columns)
     if len(starts) and len(parts):
         sums[:, filled] = np.add.reduceat(np.ascontiguousarray(parts[:, order]), starts, axis=1)
     return sums

@@ -43,7 +43,7 @@ def importance(explanation: Explanation, groups: Sequence[Group], *, seed: int) 
     >>> importance(told, two, seed=0)[["group", "points", "share"]].to_numpy().tolist()
     [['a', 4.0, 0.8], ['b', 1.0, 0.2]]
     """
-    sizes = np.abs(grouped(explanation, [group.columns for group in groups]).points)
+    sizes = np.abs(grouped(explanation, tuple(group.columns for group in groups)).points)
     mean = sizes.mean(axis=0)
     drawn = np.random.default_rng(seed).integers(0, len(sizes), (N_DRAWS, len(sizes)))
     draws = np.stack([sizes[rows].mean(axis=0) for rows in drawn])

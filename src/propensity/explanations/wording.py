@@ -253,7 +253,7 @@ def reason_texts(explanation: Explanation, evidence: Evidence, *, n_reasons: int
         nor one that learners of less than 0.8 of the blend put on the side it is on, nor one about events that a
         stronger part on the other side counts too.
     """
-    together = grouped(explanation, [group.columns for group in evidence.groups])
+    together = grouped(explanation, tuple(group.columns for group in evidence.groups))
     # Where the learners do not agree which way something moves a lead, nobody should be told.
     is_sure = together.agreement() >= MIN_AGREEMENT
     parts = np.where(is_sure, together.log_odds_parts, 0.0)

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -102,6 +103,19 @@ class Schema:
     def names(self) -> tuple[str, ...]:
         """Names of the features, in model order."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def families(self) -> dict[str, tuple[int, ...]]:
+        """Positions of the features of each family."""
+        return {
+            family: tuple(i for i, column in enumerate(self.columns) if column.family == family)
+            for family in ("fit", "behaviour")
+        }
+
+    @cached_property
+    def name_set(self) -> frozenset[str]:
+        """The names of the features, to be looked up."""
+        return frozenset(self.names)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the schema as plain JSON values."""

@@ -122,7 +122,7 @@ def read_lead(lead: Mapping[str, Any], schema: Schema) -> LeadCells:
     InputError
         Names that are one after normalising.
     """
-    is_exact = all(column.name in lead for column in schema.columns)
+    is_exact = schema.name_set <= lead.keys()
     names = {} if is_exact else resolve_columns([*lead])
     raw: list[object] = []
     values: list[float | str | None] = []
