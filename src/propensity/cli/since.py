@@ -204,7 +204,8 @@ def _steps(model: PropensityModel, then: _Record, now: _Record) -> Steps:
         if judged.explanation is None:
             msg = f"The reasons of this model failed their own test ({judged.fault}): nothing can be attributed by it."
             raise InputError(msg)
-        parts.append(grouped(judged.explanation, tuple(group.columns for group in groups]).log_odds_parts[0))
+        columns = tuple(group.columns for group in groups)
+        parts.append(grouped(judged.explanation, columns).log_odds_parts[0])
         probability.append(judged.probability[0])
     names = tuple(group.name for group in groups)
     return Steps(names=names, log_odds_parts=np.array(parts), probability=np.array(probability))
