@@ -45,7 +45,7 @@ def test_readme_commands_and_python_run_as_written(tmp_path: Path, monkeypatch: 
 
 def test_readme_names_every_command_and_every_exit_code() -> None:
     own = ("features", "sample", "export", "monitor", "rules")
-    for command in ("init", "audit", "train", "report", "score", "explain", *own):
+    for command in ("init", "audit", "train", "report", "card", "score", "explain", *own):
         assert f"propensity {command}" in README
     for code in (0, 2, 3, 4, 5, 6, 7):
         assert re.search(rf"\b{code} [a-z]", README.split("Exit codes:")[1])
