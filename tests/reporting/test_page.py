@@ -106,7 +106,7 @@ def test_markup_in_data_is_shown_and_never_run(model: PropensityModel) -> None:
     assert "<script>alert" not in page
     assert NASTY.casefold() in Reader(page).text.casefold()
     blocks = re.findall(r'<script id="frontier" type="application/json">(.*?)</script>', page, re.DOTALL)
-    assert json.loads(blocks[0])["per"] == "week"
+    assert json.loads(blocks[0])["per"] == "a week"
 
 
 def card(reason: str) -> Card:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from propensity.bands import Frontier
     from propensity.model import PropensityModel
 
+# Where more leads than this go to sales, nothing was sorted out.
+MANY = 0.5
 # Lines a table of the page shows; the CSV beside the report holds all.
 MAX_LINES = 40
 # Reasons that are drawn.
@@ -179,10 +181,14 @@ def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str
             against = f" Your points sheet gets {_range(sheet)}: the model looks better; so few leads do not prove it."
         else:
             against = f" Your points sheet gets {_range(sheet)}: the model is not better than that."
+    if not model.facts.get("calibrated", True):
+        against += " Its probabilities were off on these leads: trust the order, not the numbers."
     if model.learned is not None and not model.learned.bands.sql_promise.certified:
         promise = f" What SQLs were to convert at ({model.learned.bands.sql_promise.rate:.0%}) is not proven yet."
         return {"kind": "none", "word": "Worth a trial", "said": where + against + promise}
-    return {"kind": "good", "word": "Worth using", "said": where + against}
+    share = 0.0 if model.learned is None else model.learned.bands.sql_share
+    many = f" But {share:.0%} of all leads would be SQL: ask for more of them than was agreed." if share > MANY else ""
+    return {"kind": "good", "word": "Worth using", "said": where + against + many}
 
 
 def _tiles(
@@ -310,7 +316,8 @@ def _explorer(explorer: Explorer, model: PropensityModel) -> dict[str, Any]:
         "terms": _toml_lines(terms),
         "value": terms.get("value_per_win") or None,
         "cost": terms.get("cost_per_contact") or None,
-        "per": frontier.per,
+        # As it is said after a number: so many leads a week, so many of 1,000 leads.
+        "per": "a week" if frontier.leads_per_week is not None else f"of {frontier.per}",
     }
     return {
         "data": Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c")),  # noqa: S704 - it can end no script
@@ -574,12 +581,12 @@ def _audit(record: Mapping[str, Any]) -> dict[str, Any]:
         (str(one["column"]), words.get(one["verdict"], str(one["verdict"]).lower()), str(one["evidence"]))
         for one in told
     )
-    n_left_out = sum(one["verdict"] == "QUARANTINE" for one in told)
+    left_out = [str(one["column"]) for one in told if one["verdict"] == "QUARANTINE"]
     return {
         "said": (
-            f"Left out because they know the future: {n_left_out} columns. With them the model would look better than "
-            "it is."
-            if n_left_out
+            f"Left out, because known only once a lead has ended: {', '.join(left_out)}. With that the model would "
+            "look better than it is."
+            if left_out
             else "No leak was found: no column knows how a lead ends before it does."
         ),
         "table": Table(
@@ -587,7 +594,10 @@ def _audit(record: Mapping[str, Any]) -> dict[str, Any]:
             lines=lines[:MAX_LINES],
             n_left_out=max(0, len(lines) - MAX_LINES),
         ),
-        "flaws": [str(flaw["sentence"]) for flaw in record.get("flaws") or []],
+        "flaws": [
+            f"{flaw['column']}: {flaw['sentence']}" if flaw["column"] else str(flaw["sentence"])
+            for flaw in record.get("flaws") or []
+        ],
         "warnings": [str(warning) for warning in record.get("warnings") or []],
     }
 

@@ -43,7 +43,7 @@
     const precision = asked("precision"), capacity = asked("capacity");
     const wanted = precision === null ? data.agreed_precision : precision / 100;
     if (data.low[line] < wanted) reasons.push("a conversion of " + percent(wanted) + " cannot be promised, surely only " + percent(data.low[line]));
-    if (capacity !== null && volume(line) > capacity) reasons.push("sales would get " + fixed(volume(line), 1) + " leads a " + data.per + " and can work " + fixed(capacity, 1));
+    if (capacity !== null && volume(line) > capacity) reasons.push("sales would get " + fixed(volume(line), 1) + " leads " + data.per + " and can work " + fixed(capacity, 1));
     return reasons;
   }
 
@@ -64,7 +64,7 @@
   // What was typed last is what counts; what else stands in a box does not, and is said.
   function goal() {
     const words = {
-      capacity: () => "as many leads as sales can work: " + fixed(asked("capacity"), 1) + " a " + data.per + (asked("capacity") > volume(0) ? ", more than the " + fixed(volume(0), 1) + " that come in, so call all" : ""),
+      capacity: () => "as many leads as sales can work: " + fixed(asked("capacity"), 1) + " " + data.per + (asked("capacity") > volume(0) ? ", more than the " + fixed(volume(0), 1) + " that come in, so call all" : ""),
       precision: () => "at least " + percent(asked("precision") / 100) + " of SQLs buy",
       profit: () => "the largest profit, wins less what contacts cost",
     };
@@ -80,8 +80,8 @@
     at("sql").value = sql;
     at("mql").value = mql;
     const from = (line) => percent(data.threshold[line]) + " and more";
-    at("sql").setAttribute("aria-valuetext", from(sql) + ": " + fixed(now.sql.volume, 1) + " leads a " + data.per);
-    at("mql").setAttribute("aria-valuetext", from(mql) + ": " + fixed(now.mql.volume, 1) + " leads a " + data.per);
+    at("sql").setAttribute("aria-valuetext", from(sql) + ": " + fixed(now.sql.volume, 1) + " leads " + data.per);
+    at("mql").setAttribute("aria-valuetext", from(mql) + ": " + fixed(now.mql.volume, 1) + " leads " + data.per);
     at("sql-from").textContent = from(sql);
     at("mql-from").textContent = from(mql);
     for (const band of ["sql", "mql", "nurture"]) {
@@ -93,9 +93,9 @@
     at("sql-won").textContent = fixed(now.sql.won, 1);
     at("mql-won").textContent = fixed(now.mql.won, 1);
     at("found").textContent = "SQL and MQL together hold " + percent(data.recall[mql]) + " of all conversions (" + percent(data.recall_low[mql]) + " to " + percent(data.recall_high[mql]) + ").";
-    at("moves").textContent = Number(now.moved.toFixed(1)) === 0 ? "These are the bands of today: no lead moves." : fixed(now.moved, 1) + " leads a " + data.per + " would be in another band than today.";
+    at("moves").textContent = Number(now.moved.toFixed(1)) === 0 ? "These are the bands of today: no lead moves." : fixed(now.moved, 1) + " leads " + data.per + " would be in another band than today.";
     const value = asked("value"), cost = asked("cost");
-    at("profit").textContent = value === null || cost === null ? "Type what a win brings and what a contact costs to see the profit of calling all SQLs." : "Calling all SQLs brings " + fixed(data.scale * (value * data.converted[sql] - cost * data.leads[sql]), 0) + " a " + data.per + ", what the calls cost taken off.";
+    at("profit").textContent = value === null || cost === null ? "Type what a win brings and what a contact costs to see the profit of calling all SQLs." : "Calling all SQLs brings " + fixed(data.scale * (value * data.converted[sql] - cost * data.leads[sql]), 0) + " " + data.per + ", what the calls cost taken off.";
     at("goal").textContent = goal();
     const reasons = why(sql);
     at("feasible").textContent = reasons.length ? "But here " + reasons.join("; ") + "." : "At this threshold the promise could be made.";
@@ -140,17 +140,18 @@
     chart.append(element("line", { x1: left, x2: width - right, y1: y(share), y2: y(share), stroke: "var(--line)" }));
     chart.append(element("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end", "font-size": 12 }, 100 * share + "%"));
   }
-  for (const amount of ticks(most, 6)) chart.append(element("text", { x: x(amount), y: height - bottom + 18, "text-anchor": "middle", "font-size": 12 }, String(Number(amount.toPrecision(6)))));
-  chart.append(element("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle", "font-size": 12 }, "leads a " + data.per + " above the threshold"));
+  for (const amount of ticks(most, 6)) chart.append(element("text", { x: x(amount), y: height - bottom + 18, "text-anchor": x(amount) > width - 30 ? "end" : "middle", "font-size": 12 }, String(Number(amount.toPrecision(6)))));
+  chart.append(element("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle", "font-size": 12 }, "leads " + data.per + " above the threshold"));
   const lines = data.leads.map((_, line) => line).filter((line) => data.leads[line] > 0);
   const path = (values) => lines.map((line, i) => (i ? "L" : "M") + x(volume(line)).toFixed(1) + " " + y(values[line]).toFixed(1)).join(" ");
   const back = [...lines].reverse().map((line) => "L" + x(volume(line)).toFixed(1) + " " + y(data.low[line]).toFixed(1)).join(" ");
   chart.append(element("path", { d: path(data.high) + " " + back + " Z", fill: "var(--band)", opacity: 0.7 }));
   chart.append(element("path", { d: path(data.recall), fill: "none", stroke: "var(--soft)", "stroke-dasharray": "5 4" }));
   chart.append(element("path", { d: path(data.precision), fill: "none", stroke: "var(--model)", "stroke-width": 2 }));
-  const middle = lines.reduce((best, line) => (Math.abs(volume(line) - 0.55 * most) < Math.abs(volume(best) - 0.55 * most) ? line : best), lines[0]);
-  chart.append(element("text", { x: x(volume(middle)) + 8, y: y(data.recall[middle]) + 26, "font-size": 12 }, "so many of all conversions are found"));
-  chart.append(element("text", { x: x(volume(middle)) + 8, y: y(data.high[middle]) - 8, "font-size": 12 }, "so many of them convert"));
+  const near = (part) => lines.reduce((best, line) => (Math.abs(volume(line) - part * most) < Math.abs(volume(best) - part * most) ? line : best), lines[0]);
+  const write = (line, share, away, text) => chart.append(element("text", { x: x(volume(line)), y: y(share) + away, "text-anchor": "middle", "font-size": 12 }, text));
+  write(near(0.7), data.recall[near(0.7)], 24, "so many of all conversions are found");
+  write(near(0.3), data.high[near(0.3)], -8, "so many of them convert");
   chart.append(moving);
   const handles = {};
   for (const name of ["sql", "mql"]) {
@@ -187,7 +188,8 @@
         dot.setAttribute("cx", place);
         dot.setAttribute("cy", tall);
         label.setAttribute("x", Math.min(Math.max(place, left + 18), width - right - 18));
-        label.setAttribute("y", tall < top + 26 ? tall + 24 : tall - 14);
+        const isUnder = tall < top + 26 || (name === "mql" && state.mql === state.sql);
+        label.setAttribute("y", isUnder ? tall + 24 : tall - 14);
       }
       grey.replaceChildren();
       for (let i = 0; i < lines.length; i++) {
