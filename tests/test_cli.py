@@ -396,6 +396,7 @@ def test_train_leaves_plots_and_a_summary_beside_the_bundle(trained: tuple[Proje
             "beeswarm.png",
             "importance.png",
             "importance.csv",
+            "dependence.csv",
         ),
         *("frontier.png", "frontier.csv"),
         *("metrics.csv", "reliability.csv", "gain.csv", "bands.csv", "months.csv", "segments.csv"),

@@ -70,7 +70,7 @@ def test_every_part_is_there_in_its_order(model: PropensityModel) -> None:
     titles = re.findall(r'<h2 id="(\w+)-title">', report_page(model))
     assert titles == [
         *("agreed", "explorer", "worth", "random", "reliability", "gain", "scores", "months", "segments"),
-        *("importance", "audit", "leads", "provenance"),
+        *("importance", "dependence", "audit", "leads", "provenance"),
     ]
 
 

@@ -21,7 +21,7 @@ def trained() -> TrainingRun:
 def test_the_tables_of_the_evaluation_come_back_from_a_bundle(trained: TrainingRun) -> None:
     assert trained.evaluation is not None
     back = recorded_tables(model_from_files(bundle_files(trained.model)).record)
-    tables = trained.evaluation.tables()
+    tables = {**trained.evaluation.tables(), "dependence": trained.dependence}
     assert {*back} == {*tables}
     for name, table in tables.items():
         pd.testing.assert_frame_equal(back[name], table, check_dtype=False, rtol=1e-5, atol=1e-9)

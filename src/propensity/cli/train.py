@@ -229,6 +229,7 @@ def _write_reports(
         if len(result.importance):
             figures["importance.png"] = plotting.plot_importance(result.importance)
             files["importance.csv"] = table_csv(result.importance).encode()
+            files["dependence.csv"] = table_csv(result.dependence).encode()
         if learned.frontier is not None:
             figures["frontier.png"] = plotting.plot_frontier(learned.frontier)
             files["frontier.csv"] = table_csv(learned.frontier.table()).encode()

@@ -11,6 +11,7 @@ from propensity.explanations.additive import (
     strongest,
 )
 from propensity.explanations.change import Change, Steps, attribute
+from propensity.explanations.dependence import dependence
 from propensity.explanations.importance import importance
 from propensity.explanations.lift import Action, Lift, find_lift
 from propensity.explanations.wording import Evidence, Group, reason_groups, reason_texts, show_value
@@ -25,6 +26,7 @@ __all__ = [
     "Reference",
     "Steps",
     "attribute",
+    "dependence",
     "explain",
     "family_points",
     "fault_of_parts",

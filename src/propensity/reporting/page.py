@@ -531,11 +531,12 @@ def _where(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
                 ),
             )
         )
-    sections += _moving(record)
+    sections += _moving(record, tables)
     return sections
 
 
-def _moving(record: Mapping[str, Any]) -> list[Section]:
+def _moving(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Section]:
+    """Show what moves scores, and how points go with what leads have."""
     import pandas as pd
 
     from propensity import plotting
@@ -566,6 +567,37 @@ def _moving(record: Mapping[str, Any]) -> list[Section]:
                     for row in _rows(importance.head(MAX_LINES))
                 ),
                 n_left_out=max(0, len(importance) - MAX_LINES),
+            ),
+        ),
+        *_going_with(tables.get("dependence")),
+    ]
+
+
+def _going_with(table: pd.DataFrame | None) -> list[Section]:
+    if table is None or not len(table):
+        return []
+    names = ", ".join(str(name) for name in table["column"].unique()[:3])
+    return [
+        Section(
+            name="dependence",
+            title="Which values help, and how much?",
+            sentences=[
+                f"The points that leads get for what they have, column by column, the strongest first ({names} ...). "
+                "Nine in ten leads with that value lie in the range: the rest of a lead matters too. It is what goes "
+                "together in the past, not what a change would bring about."
+            ],
+            table=Table(
+                head=("column", "value", "leads", "points", "nine in ten between"),
+                lines=tuple(
+                    (
+                        str(row.column),
+                        str(row.value),
+                        f"{row.leads:,}",
+                        f"{row.points:+.2f}",
+                        f"{row.low:+.2f} to {row.high:+.2f}",
+                    )
+                    for row in _rows(table)
+                ),
             ),
         )
     ]

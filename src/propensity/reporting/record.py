@@ -28,10 +28,11 @@ def training_record(run: TrainingRun) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `training_json` gives it but for ``model``, and under ``tables`` those of the evaluation: ``columns`` and
-        ``data``, row by row.
+        As `training_json` gives it but for ``model``, and under ``tables`` those of the evaluation and how points go
+        with values: ``columns`` and ``data``, row by row.
     """
     tables = {} if run.evaluation is None else run.evaluation.tables()
+    tables = {**tables, "dependence": run.dependence} if len(run.dependence) else tables
     found = {name: part for name, part in training_json(run, {}).items() if name != "model"}
     found["learner"] = {name: part for name, part in found["learner"].items() if part is not None}
     found["tables"] = {

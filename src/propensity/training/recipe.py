@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from propensity.config import Config
 from propensity.evaluation import Evaluation, Predictions, evaluate
-from propensity.explanations import explain, fit_reference, importance
+from propensity.explanations import dependence, explain, fit_reference, importance
 from propensity.features.plan import DAYS_SINCE_CREATED
 from propensity.folds import Split, boundaries, group_blocks
 from propensity.guards import fit_guard
@@ -74,6 +74,8 @@ class TrainingRun:
         Whether more history would help.
     importance : DataFrame
         What moves scores, as `explanations.importance` gives it; empty where nothing was learned.
+    dependence : DataFrame
+        How the points of the strongest columns go with what leads have, as `explanations.dependence` gives it.
     newest : DataFrame, shape (up to 2000, any)
         The newest training leads as read, to see who moves between bands; never stored.
     """
@@ -87,6 +89,7 @@ class TrainingRun:
     sample: np.ndarray
     curve: Curve
     importance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    dependence: pd.DataFrame = field(default_factory=pd.DataFrame)
     newest: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
@@ -278,6 +281,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         sample=learned.encoder.encode(examples.read.iloc[_spread(len(examples.y), SAMPLE_ROWS)]),
         curve=curve,
         importance=importance(explanation, model.reason_groups, seed=seed),
+        dependence=dependence(explanation, some, schema),
         newest=examples.leads.iloc[_newest(examples)].reset_index(drop=True),
     )
 
