@@ -525,3 +525,26 @@ def test_what_older_rows_are_worth_counts_only_rows_where_it_was_tried() -> None
     assert found.older_gain.value == pytest.approx(0.02, abs=1e-6)
     assert found.to_dict()["time"]["older_gain"]["value"] == pytest.approx(0.02, abs=1e-6)
     assert evaluate([part], kind="time", random=None, seed=0).older_gain is None
+
+
+def test_groups_are_held_side_by_side_and_small_ones_together() -> None:
+    group = np.repeat(np.array(["a", "b", "c", None], dtype=object), [500, 300, 60, 40])
+    rng = np.random.default_rng(0)
+    probability = np.where(group == "a", 0.5, 0.2)
+    part = Predictions(
+        y=(rng.random(900) < np.where(group == "b", 0.6, probability)).astype(float),
+        probability=probability,
+        constant=np.full(900, 0.4),
+        rules=np.full(900, np.nan),
+        band=np.where((group == "a") & (np.arange(900) % 2 == 0), "SQL", "MQL").astype(object),
+        groups=np.arange(900),
+        slices={"Gender": group},
+    )
+    evaluation = evaluate([part], kind="time", random=None, seed=0, audit_groups=("Gender",))
+    found = {str(row["group"]): row for row in evaluation.tables()["groups"].to_dict("records")}
+    assert {name: row["leads"] for name, row in found.items()} == {"a": 500, "b": 300, "fewer than 100 each": 100}
+    assert found["a"]["sql_share"] == 0.5
+    assert found["a"]["sql_low"] == pytest.approx(0.455, abs=0.003)  # exact binomial, 250 of 500
+    assert found["b"]["low"] > 2  # three times as many as expected
+    assert found["a"]["low"] < 1 < found["a"]["high"]
+    assert "groups" not in evaluate([part], kind="time", random=None, seed=0).tables()

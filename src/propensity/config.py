@@ -242,6 +242,7 @@ class EvaluationConfig(Section):
 
     origins: Annotated[int, Field(ge=1, le=20)] = 5
     fold_column: str = ""
+    audit_groups: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
 class LearnerConfig(Section):
@@ -453,9 +454,10 @@ class Config(Section):
         """Give what the config digest is taken over: neither paths nor the registry's name."""
         files = ("leads", "events", "outcomes", "cutoffs", "field_history")
         settings = self.model_dump(mode="json", exclude={"registry": True, "data": {name: {"path"} for name in files}})
-        if not self.learner.monotone:
-            # Younger than the first bundles: who does not use it has the digest they had.
-            del settings["learner"]["monotone"]
+        # Younger than the first bundles: who does not use them has the digest they had.
+        for section, name in (("learner", "monotone"), ("evaluation", "audit_groups")):
+            if not getattr(getattr(self, section), name):
+                del settings[section][name]
         return dict(settings)
 
     @property

@@ -59,6 +59,8 @@ SHIFT_PRECISION = 16.0
 MIN_OUTCOMES = 20
 # Values that fewer leads share are told together: a rare one can point at a person.
 MIN_LEADS_NAMED = 10
+# Of fewer rows nothing is said of how a group fares.
+MIN_GROUP, FEW = 100, "fewer than 100 each"
 LEVEL_COLUMNS = ("leads", "converted", "expected", "oe", "low", "high", "auc")
 
 
@@ -239,6 +241,8 @@ class Evaluation:
     older_gain : Interval or None
         What the older half of each past is worth, in nats a test row, all origins pooled; None where that was not
         tried. Below zero the newer half alone predicts better.
+    audit_groups : tuple of str
+        Slices that people named to be held side by side.
     test : Predictions
         The headline rows.
     judged : Predictions
@@ -255,6 +259,7 @@ class Evaluation:
     test: Predictions
     judged: Predictions
     older_gain: Interval | None = None
+    audit_groups: tuple[str, ...] = ()
 
     @property
     def is_calibrated(self) -> bool:
@@ -282,6 +287,7 @@ class Evaluation:
             "scores": self.scores(),
             "bands": self.bands(),
             **({"overrides": self.overrides()} if self.test.overrides else {}),
+            **({"groups": self.groups()} if self.audit_groups else {}),
             "segments": self.slices(),
             "months": self.by_month(),
         }
@@ -430,6 +436,36 @@ class Evaluation:
                 }
             )
         return pd.DataFrame(records)
+
+    def groups(self) -> pd.DataFrame:
+        """Tabulate how the groups fare that an audit was to look at, on the headline rows.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``column, group, leads, sql_share, sql_low, sql_high, expected, converted, oe, low, high``: how many
+            are called SQL, exact 95 % interval, and whether probabilities came true, exact Poisson interval. Groups of
+            fewer than 100 rows are told together, as "fewer than 100 each".
+        """
+        test, records = self.test, []
+        for name in self.audit_groups:
+            labels = np.where(pd.isna(test.slices[name]), "missing", test.slices[name].astype(str))
+            counts = pd.Series(labels).value_counts()
+            rare = counts.index[(counts < MIN_GROUP).to_numpy()]
+            labels = np.where(np.isin(labels, rare), FEW, labels)
+            for label in np.unique(labels):
+                inside = labels == label
+                n, n_sql = int(inside.sum()), int((test.band[inside] == SQL).sum())
+                share_low, share_high = rate_interval(n_sql, n)
+                weight = test.weights[inside]
+                converted, expected, effect = level_counts(
+                    test.y[inside], test.probability[inside], groups=test.groups[inside], weight=weight
+                )
+                oe = poisson_ratio(converted, expected, effect=effect)
+                told = (n_sql / n, share_low, share_high, expected, converted, oe.value, oe.low, oe.high)
+                records.append((name, str(label), n, *told))
+        columns = ["column", "group", "leads", "sql_share", "sql_low", "sql_high"]
+        return pd.DataFrame(records, columns=[*columns, "expected", "converted", "oe", "low", "high"])
 
     def overrides(self) -> pd.DataFrame:
         """Tabulate what each rule that overrides bands would have moved on the headline rows: its price.
@@ -618,7 +654,12 @@ def _segments(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def evaluate(
-    parts: Sequence[Predictions], *, kind: Literal["time", "folds"], random: Predictions | None, seed: int
+    parts: Sequence[Predictions],
+    *,
+    kind: Literal["time", "folds"],
+    random: Predictions | None,
+    seed: int,
+    audit_groups: tuple[str, ...] = (),
 ) -> Evaluation:
     """Measure a backtest.
 
@@ -629,6 +670,8 @@ def evaluate(
     kind : {"time", "folds"}
     random : Predictions or None
     seed : int
+    audit_groups : tuple of str
+        Slices of the parts that are to be held side by side.
 
     Returns
     -------
@@ -650,6 +693,7 @@ def evaluate(
         test=test,
         judged=pooled,
         older_gain=_older_gain(pooled, weights=drawn),
+        audit_groups=audit_groups,
     )
 
 

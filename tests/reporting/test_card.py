@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from flat_leads import config, leads, run
+from propensity.errors import InputError
 from propensity.model import PropensityModel
-from propensity.reporting import card_page, whole_card
+from propensity.reporting import card_page, report_page, whole_card
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +34,20 @@ def test_the_page_has_its_tables_and_runs_nothing(model: PropensityModel) -> Non
     assert page.count("<table>") == 2
     assert "<script" not in page
     assert "javascript:" not in page.replace("(javascript:alert(2))", "")
+
+
+def test_groups_that_were_named_are_on_the_card_and_on_the_page_and_are_no_feature() -> None:
+    frame = leads(900)
+    frame["Gender"] = np.where(np.arange(900) % 3 == 0, "f", "m")
+    model = run(frame, config(learner={"max_trees": 10}, evaluation={"audit_groups": [" GENDER"]})).model
+    assert "Gender" not in model.schema.names
+    assert "| Gender | f | 300 |" in model.card
+    assert "How do groups fare?" in report_page(model)
+    plain = run(frame, config(learner={"max_trees": 10})).model
+    assert "## Groups" not in plain.card
+    assert plain.facts["config_digest"] != model.facts["config_digest"]
+
+
+def test_a_group_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match=r"evaluation\.audit_groups names 'Age group'"):
+        run(leads(300), config(evaluation={"audit_groups": ["Age group"]}))

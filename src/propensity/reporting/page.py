@@ -531,8 +531,31 @@ def _where(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
                 ),
             )
         )
-    sections += _moving(record, tables)
+    sections += [*_groups(tables.get("groups")), *_moving(record, tables)]
     return sections
+
+
+def _groups(table: pd.DataFrame | None) -> list[Section]:
+    """Hold the groups side by side that people named to be looked at."""
+    if table is None or not len(table):
+        return []
+    said = (
+        "How many of each group are called SQL, and whether as many converted as was expected. It was named to be "
+        "looked at (evaluation.audit_groups); nothing was corrected by it. Groups differ in more than their name: "
+        "people decide."
+    )
+    lines = tuple(
+        (
+            str(row.column),
+            str(row.group),
+            f"{row.leads:,}",
+            _range({"value": row.sql_share, "low": row.sql_low, "high": row.sql_high}, ".1%"),
+            _range({"value": row.oe, "low": row.low, "high": row.high}, ".2f"),
+        )
+        for row in _rows(table)
+    )
+    head = ("column", "group", "test rows", "called SQL", "converted / expected")
+    return [Section(name="groups", title="How do groups fare?", sentences=[said], table=Table(head=head, lines=lines))]
 
 
 def _moving(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Section]:

@@ -48,6 +48,7 @@ def config_text(
             "",
             "[evaluation]",
             "origins = 5  # how often the past is asked to predict what came next",
+            '# audit_groups = ["Gender"]  # whose groups the card holds side by side; no feature is made of them here',
             "",
             "[learner]",
             "seed = 0",

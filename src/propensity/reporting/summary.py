@@ -566,6 +566,7 @@ def model_card(model: PropensityModel, evaluation: Evaluation | None, audit: Seq
         lines += ["", "## Tuning", ""]
         lines += [f"- {line[0].upper()}{line[1:]}." for line in tuned_lines(learned.blend.recipe.tuned)]
     lines += _overrides_section(evaluation)
+    lines += _groups_section(evaluation)
     if learned is not None:
         lines += ["", "## Bands", ""]
         for band, promise, threshold in (
@@ -615,6 +616,20 @@ def _limits(model: PropensityModel, evaluation: Evaluation | None) -> list[str]:
     if age and model.facts["data_end"]:
         said.append(f"It is not asked about leads more than {age} days after its records end: the rules answer then.")
     return ["", "## Limits", "", *(f"- {sentence}" for sentence in said)]
+
+
+def _groups_section(evaluation: Evaluation | None) -> list[str]:
+    """Write how the groups fare that were named to be looked at; nothing is corrected by it."""
+    if evaluation is None or not evaluation.audit_groups:
+        return []
+    lines = ["", "## Groups", "", "On the test rows. Named to be looked at; nothing was corrected by it.", ""]
+    lines += ["| column | group | rows | called SQL | converted / expected |", "|---|---|---|---|---|"]
+    for row in evaluation.groups().to_dict("records"):
+        share = f"{row['sql_share']:.1%} ({row['sql_low']:.1%} to {row['sql_high']:.1%})"
+        oe = f"{row['oe']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        cells = (_cell(str(row["column"])), _cell(str(row["group"])), f"{row['leads']:,}", share, oe)
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _overrides_section(evaluation: Evaluation | None) -> list[str]:

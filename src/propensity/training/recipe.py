@@ -23,7 +23,7 @@ from propensity.learners import MayGoOn, check_tuner, margin_loss
 from propensity.model import Learned, PropensityModel, Verdict, sealed
 from propensity.quality import Flaw
 from propensity.reporting import model_card, training_record
-from propensity.schema import NURTURE, SQL, Tables
+from propensity.schema import NURTURE, SQL, Tables, find_column, missing_words, read_texts
 from propensity.training.audit import Audit, audit_prepared, prepare_any
 from propensity.training.curve import Curve, few_curve, learning_curve, months_for
 from propensity.training.learning import fit_points_calibrator, learn, time_bound
@@ -198,6 +198,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
     # Every training has as much time, so what is judged was searched for as long as what ships.
     tuning, allowed = ("", None) if tune is None else ("tuning and ", partial(tune, 1 / steps))
     segments = segment_columns(examples.read, prepared.schema)
+    slices = {name: examples.read[name].to_numpy() for name in segments} | _audited(examples, config)
     parts = []
     for i, split in enumerate(chosen):
         tell(f"{tuning}judging on {'origin' if is_time else 'fold'} {i + 1} of {len(chosen)}", i / steps)
@@ -206,7 +207,7 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
             replace(
                 found,
                 period=None if examples.month is None else examples.month[split.test],
-                slices={name: examples.read[name].to_numpy()[split.test] for name in segments},
+                slices={name: values[split.test] for name, values in slices.items()},
                 older_gain=older_gain(split, prepared, pasts) if is_time else None,
             )
         )
@@ -218,7 +219,13 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         if can_learn(examples.y[fifth.past]):
             dealt = replace(prepared, examples=replace(examples, order=None, fold=blocks.of_row))
             random = predict_split(fifth, dealt, config, pasts=pasts, is_time=False, tune=allowed)
-    evaluation = evaluate(parts, kind="time" if is_time else "folds", random=random, seed=seed)
+    evaluation = evaluate(
+        parts,
+        kind="time" if is_time else "folds",
+        random=random,
+        seed=seed,
+        audit_groups=tuple(_audited(examples, config)),
+    )
     tell(f"{tuning}training on all rows", 1 - 1 / steps)
     bound = time_bound(examples, prepared.schema)
     learned = learn(examples, prepared, config, pasts=pasts, with_ranges=True, tune=allowed)
@@ -284,6 +291,16 @@ def _model_run(prepared: Prepared, audit: Audit, config: Config, tell: Progress,
         dependence=dependence(explanation, some, schema),
         newest=examples.leads.iloc[_newest(examples)].reset_index(drop=True),
     )
+
+
+def _audited(examples: Examples, config: Config) -> dict[str, np.ndarray]:
+    """Give the groups of each row that an audit is to look at; no feature is made of them here."""
+    found = {}
+    for name in config.evaluation.audit_groups:
+        column = str(find_column(examples.leads, name, key="evaluation.audit_groups"))
+        words = missing_words(config.data.missing, column)
+        found[column] = read_texts(examples.leads[column], missing=words).to_numpy(dtype=object)
+    return found
 
 
 def _sealed_run(**found: Any) -> TrainingRun:

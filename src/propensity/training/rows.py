@@ -217,15 +217,16 @@ def prepare(leads: pd.DataFrame, config: Config) -> Prepared:
     leads = with_derived(leads, plan)
     schema, notes = infer_features(leads, plan, config)
     directions, unheld = feature_directions(config.learner.monotone, schema, plan, left_out=notes)
-    beside = {
-        "columns.target": columns.target,
-        "columns.date": columns.date,
-        "columns.group": columns.group,
-        "evaluation.fold_column": config.evaluation.fold_column,
-        "agreement.value_column": config.agreement.value_column,
-    }
+    beside = [
+        ("columns.target", columns.target),
+        ("columns.date", columns.date),
+        ("columns.group", columns.group),
+        ("evaluation.fold_column", config.evaluation.fold_column),
+        ("agreement.value_column", config.agreement.value_column),
+        *(("evaluation.audit_groups", name) for name in config.evaluation.audit_groups),
+    ]
     rules = build_rules(config.rules, missing=words, schema=schema)
-    named = [str(find_column(leads, name, key=key)) for key, name in beside.items() if name]
+    named = [str(find_column(leads, name, key=key)) for key, name in beside if name]
     rows = validate(leads, schema, also=[*named, *rules.columns_beside(schema, leads)])
     dropped |= {"id_missing": rows.notes.get("missing_ids", 0), "identical": rows.notes.get("identical_rows", 0)}
     leads, y = leads.iloc[rows.position].reset_index(drop=True), y[rows.position]

@@ -111,7 +111,7 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     leads = tables.leads if touches is None else _one_a_lead(tables.leads, plan, config)
     asked = [*columns.fit, *columns.behaviour, *(rule.column for rule in config.rules.points if rule.column)]
     also = [
-        name for name in (*asked, columns.date, columns.group, columns.converted_at, *_worth(leads, config)) if name
+        name for name in (*asked, columns.date, columns.group, columns.converted_at, *_beside(leads, config)) if name
     ]
     read = read_lead_tables(leads, plan, events=tables.events, field_history=tables.field_history, also=also)
     if len(read.names) == 0:
@@ -202,10 +202,11 @@ def prepare_tables(tables: Tables, config: Config) -> Prepared:
     )
 
 
-def _worth(leads: pd.DataFrame, config: Config) -> tuple[str, ...]:
-    """Name the column that says what a win of each lead would bring, once it is there."""
-    name = config.agreement.value_column
-    return (str(find_column(leads, name, key="agreement.value_column")),) if name else ()
+def _beside(leads: pd.DataFrame, config: Config) -> tuple[str, ...]:
+    """Name the columns that are looked at beside the features: what a win would bring, whom an audit is about."""
+    named = [("agreement.value_column", config.agreement.value_column)]
+    named += [("evaluation.audit_groups", name) for name in config.evaluation.audit_groups]
+    return tuple(str(find_column(leads, name, key=key)) for key, name in named if name)
 
 
 def _check_history(read: LeadTables, columns: Sequence[str]) -> None:
