@@ -154,6 +154,8 @@ def register(
     RegistryError
         The registry does not answer; no version was registered.
     """
+    from propensity.reporting import run_note  # a page's templates are no part of what loads a model
+
     store = store or Store()
     _check_database(store)
     store.folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +172,8 @@ def register(
         with mlflow.start_run(experiment_id=experiment.experiment_id, run_name=f"train {run.model.version}") as active:
             mlflow.log_params(_params(run, config))
             mlflow.log_metrics(_metrics(run))
-            mlflow.set_tags({"verdict": run.model.verdict, "mlflow.note.content": run.model.card[:5000]})
+            note = run_note(run.model, has_reports=reports is not None)
+            mlflow.set_tags({"verdict": run.model.verdict, "mlflow.note.content": note})
             mlflow.log_input(_dataset(run), context="training")
             for name, table in run.evaluation.tables().items() if run.evaluation else ():
                 mlflow.log_table(table, f"evaluation/{name}.json")
@@ -190,6 +193,7 @@ def register(
         tags = {"version": run.model.version, "verdict": run.model.verdict, "manifest_sha256": manifest_sha256}
         for key, value in tags.items():
             client.set_model_version_tag(config.registry.name, number, key, value)
+        client.update_model_version(config.registry.name, number, description=note)
         moved = _move_alias(client, config.registry.name, number, alias=alias, verdict=run.model.verdict)
     uri = f"models:/{config.registry.name}/{number}"
     return Registered(name=config.registry.name, version=number, alias=moved, uri=uri, run_id=active.info.run_id)
@@ -348,7 +352,17 @@ def _metrics(run: TrainingRun) -> dict[str, float]:
             metrics["older_gain"] = run.evaluation.older_gain.value
     if run.model.learned is not None:
         bands = run.model.learned.bands
-        metrics |= {"threshold_sql": bands.sql, "threshold_mql": bands.mql}
+        metrics |= {
+            "threshold_sql": bands.sql,
+            "threshold_mql": bands.mql,
+            "sql_precision": bands.sql_promise.observed,
+            "sql_precision_low": bands.sql_promise.low,
+            "mql_recall": bands.mql_promise.observed,
+            "mql_recall_low": bands.mql_promise.low,
+        }
+        if bands.leads_per_week is not None:
+            metrics["sql_leads_per_week"] = bands.sql_share * bands.leads_per_week
+            metrics["mql_leads_per_week"] = bands.mql_share * bands.leads_per_week
     # A figure that nobody can tell, such as an AUC without conversions, is left out: not every store takes a NaN.
     return {name: figure for name, figure in metrics.items() if math.isfinite(figure)}
 

@@ -4,7 +4,7 @@ from propensity.reporting.card import card_page, whole_card
 from propensity.reporting.findings import audit_json, audit_lines
 from propensity.reporting.leads import best_leads, leads_page
 from propensity.reporting.moves import Moves, changed_terms, moves_lines, terms_lines
-from propensity.reporting.page import Card, Cards, report_page
+from propensity.reporting.page import Card, Cards, report_page, run_note
 from propensity.reporting.record import recorded_tables, training_record
 from propensity.reporting.settings import config_text
 from propensity.reporting.sheet import sheet_json, sheet_lines, text_with_points, text_with_rules
@@ -28,6 +28,7 @@ __all__ = [
     "moves_lines",
     "recorded_tables",
     "report_page",
+    "run_note",
     "sheet_json",
     "sheet_lines",
     "terms_lines",

@@ -127,6 +127,36 @@ def report_page(model: PropensityModel, *, cards: Cards | None = None) -> str:
     )
 
 
+def run_note(model: PropensityModel, *, has_reports: bool) -> str:
+    """Say in a few lines of Markdown what a run found, for the page of a tracking server.
+
+    Parameters
+    ----------
+    model : PropensityModel
+    has_reports : bool
+        Whether report and card lie among the run's artifacts.
+
+    Returns
+    -------
+    str
+    """
+    record = model.record or {"tables": {}, "metrics": {}}
+    verdict = _verdict(model, record)
+    lines = [f"**{verdict['word']}.** {verdict['said']}"]
+    agreed = _agreed(model, recorded_tables(record))
+    if agreed is not None:
+        per = "leads a week" if model.learned and model.learned.bands.leads_per_week is not None else "leads"
+        lines += ["", f"| band | probability | {per} | promise | stands? |", "|---|---|---|---|---|"]
+        names = ("band", "threshold", "volume", "promise", "stands")
+        lines += [f"| {' | '.join(str(line[name]) for name in names)} |" for line in agreed["lines"]]
+    if has_reports:
+        lines += [
+            "",
+            "Under Artifacts: `reports/report.html` to look at, `reports/card.md` for what it cannot promise.",
+        ]
+    return "\n".join(lines)
+
+
 def _headline(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give the figures of the headline rows; nothing where nothing was measured."""
     metrics = record["metrics"]
