@@ -153,6 +153,10 @@ def test_a_version_says_which_bundle_it_holds_and_what_became_of_it(
     assert version.tags["version"] == trained.model.version
     assert version.tags["verdict"] == "skill"
     assert version.tags["manifest_sha256"].startswith(trained.model.version)
+    run = client(store).get_run(registered.run_id)
+    assert version.description == run.data.tags["mlflow.note.content"]
+    assert version.description.startswith(("**Worth using.** On ", "**Worth a trial.** On "))
+    assert "| SQL | " in version.description
 
 
 def test_a_run_holds_figures_and_digests(served: tuple[Store, Registered], trained: TrainingRun) -> None:
