@@ -58,7 +58,7 @@ bench: $(READY) ## measure quality and speed (real files: PROPENSITY_DATA=folder
 	$(BIN)/python benchmarks/features.py
 
 notebooks: $(READY) ## run the notebooks and keep their output
-	$(BIN)/python -m pytest -q -m notebook
+	$(BIN)/python notebooks
 
 lock: $(READY) ## pin the newest versions that work together
 	$(BIN)/python -m uv pip compile --quiet --extra dev --python-version 3.11 --no-header --no-annotate \

@@ -14,6 +14,7 @@
 # Everything here is invented, so the truth is known and can be compared.
 
 # %%
+# %matplotlib inline
 import os
 import tempfile
 import warnings
@@ -125,14 +126,14 @@ for name, p in (("truth", truth), ("model", scores["probability"].to_numpy(dtype
 # %%
 from propensity.plotting import plot_gain, plot_reliability, plot_scores
 
-tables = run.evaluation.tables()
-plot_reliability(tables)
+measured = run.evaluation.tables()
+plot_reliability(measured)
 
 # %%
-plot_gain(tables)
+plot_gain(measured)
 
 # %%
-plot_scores(tables, run.model.learned.bands)
+plot_scores(measured, run.model.learned.bands)
 
 # %% [markdown]
 # ## A model that is text
