@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export MPLBACKEND = Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow check format bench notebooks lock clean
+.PHONY: help setup demo test slow check format bench notebooks docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,9 +60,15 @@ bench: $(READY) ## measure quality and speed (real files: PROPENSITY_DATA=folder
 notebooks: $(READY) ## run the notebooks and keep their output
 	$(BIN)/python notebooks
 
+docs: $(READY) ## write the reference from the code and build the site into site/
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -e '.[docs]' -c constraints.txt || \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' -c constraints.txt
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict --quiet
+
 lock: $(READY) ## pin the newest versions that work together
 	$(BIN)/python -m uv pip compile --quiet --extra dev --python-version 3.11 --no-header --no-annotate \
 	    --no-emit-index-url --output-file constraints.txt pyproject.toml
 
 clean: ## remove what was built; models/ and data/ stay
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) build dist demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
