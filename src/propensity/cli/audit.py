@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from propensity.cli.options import add_config, add_json
+from propensity.cli.terminal import say
 
 
 def add_audit(commands: Any) -> None:
@@ -34,4 +35,4 @@ def run_audit(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(audit_json(found), allow_nan=False))
     else:
-        print("\n".join(audit_lines(found)))
+        say("\n".join(audit_lines(found)))

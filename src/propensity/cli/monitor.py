@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, read_as_of
+from propensity.cli.terminal import say
 from propensity.errors import InputError, PromiseError
 
 if TYPE_CHECKING:
@@ -88,9 +89,9 @@ def run_monitor(options: argparse.Namespace) -> None:
     else:
         if answering.rules_reason:
             print(f"No model tells what was promised; the config does. {answering.why}")
-        print("\n".join(watch_lines(found, alarm=ALARM)))
+        say("\n".join(watch_lines(found, alarm=ALARM)))
         for warning in warnings:
-            print(f"Warning: {warning}")
+            say(f"Warning: {warning}")
         if options.output:
             print(f"Written: {options.output}")
     if options.strict and found.alarms:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from propensity.cli.options import read_as_of
+from propensity.cli.terminal import say
 from propensity.errors import InputError
 
 if TYPE_CHECKING:
@@ -352,6 +353,6 @@ def print_notes(notes: Mapping[str, int], warnings: Sequence[str]) -> None:
     """Print the counts and warnings of a run."""
     for name, n in notes.items():
         if n:
-            print("  " + NOTES.get(name, name.replace("_", " ") + ": {:,}").format(n))
+            say("  " + NOTES.get(name, name.replace("_", " ") + ": {:,}").format(n))
     for warning in warnings:
-        print(f"  Warning: {warning}")
+        say(f"  Warning: {warning}")

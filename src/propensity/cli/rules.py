@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from propensity.cli.options import add_config, add_json
 from propensity.cli.progress import progress
+from propensity.cli.terminal import say
 from propensity.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run_rules_audit(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(sheet_json(found), allow_nan=False))
     else:
-        print("\n".join(sheet_lines(found)))
+        say("\n".join(sheet_lines(found)))
 
 
 def _audit(config: Config, *, quiet: bool) -> SheetAudit:
@@ -103,7 +104,7 @@ def run_rules_fit(options: argparse.Namespace) -> None:
     text = text_with_points(path.read_text(encoding="utf-8"), changes)
     parse_config(tomllib.loads(text), source=output.name)
     write_text(output, text)
-    print("\n".join(sheet_lines(found)[:-2]))
+    say("\n".join(sheet_lines(found)[:-2]))
     print(f"\nWritten: {output}. What was there stands beside each: look at it, then run: propensity train")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from propensity.cli.models import find_model
 from propensity.cli.options import add_config, add_json, add_model, add_tables, optional_config
 from propensity.cli.rows import ASIDE, check_inputs_kept, named_inputs, print_notes, said_aside, source_to_score
+from propensity.cli.terminal import say
 from propensity.errors import OutputError, PromiseError, PropensityError, WorkerError
 
 if TYPE_CHECKING:
@@ -266,21 +267,21 @@ def _print_scores(
     total = summary["rows"] - n_aside
     n_unscored = bands.get("unscored", 0) - n_aside
     when = f" as of {as_of}" if as_of else ""
-    print(f"Scored {total:,} leads{when}: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
+    say(f"Scored {total:,} leads{when}: " + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("SQL", "MQL", "nurture")))
     for said in said_aside(aside, as_of, result="not scored"):
-        print(f"  {said}")
+        say(f"  {said}")
     if n_unscored:
-        print(f"  {n_unscored:,} could not be scored.")
+        say(f"  {n_unscored:,} could not be scored.")
     if why:
-        print(f"  By the rules, not by a model. {why}")
+        say(f"  By the rules, not by a model. {why}")
     for reason, n in tally.reasons(without=[*ASIDE]).items():
-        print(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
+        say(f"  {n:,} rows ({n / total:.1%}) not scored by the model: {reason}")
     if summary["absent"]:
-        print(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
+        say(f"  Columns not in the file, taken as missing: {', '.join(name[:40] for name in summary['absent'][:8])}")
     # What these two count was told of above.
     told = {"not_there_at_the_cutoff", "rows_without_a_cutoff_of_a_known_lead"} if n_aside else set()
     print_notes({name: n for name, n in summary["notes"].items() if name not in told}, warnings)
-    print(f"Written: {output}")
+    say(f"Written: {output}")
 
 
 def _seen_before(as_of: str, model: PropensityModel) -> list[str]:

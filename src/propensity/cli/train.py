@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from propensity.cli.models import store_folder
 from propensity.cli.options import add_config, add_json, config_hint
 from propensity.cli.progress import progress
+from propensity.cli.terminal import say
 from propensity.errors import BundleError, InputError, OutputError, PromiseError, RegistryError
 from propensity.storage.writing import make_folder
 
@@ -104,7 +105,7 @@ def run_train(options: argparse.Namespace) -> None:
         changed = {"terms": moves.terms, "table": moves.table().to_dict("records")} if moves else None
         print(json.dumps({**training_json(result, stored), "agreement_changed": changed}, allow_nan=False))
     else:
-        print("\n".join(summary))
+        say("\n".join(summary))
         _print_registered(registered, version, bundle, reports, config_hint(Path(options.config)))
     if options.strict:
         _check_promises(result)
