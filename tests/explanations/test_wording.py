@@ -160,6 +160,42 @@ def test_of_two_parts_about_the_same_events_only_the_stronger_side_is_told() -> 
     assert told(0.0, 0.0, 1.0, -3.0) == ["all web activity"]
 
 
+def test_a_total_names_the_kinds_it_is_made_of_in_the_window_that_is_shown() -> None:
+    plan = FeaturePlan(
+        has_events=True, types=("call", "demo"), families={"web": ("demo", "visit")}, windows_days=(7, 30)
+    )
+    names = [f"{slot} count {days}d" for slot in ("any event", "all web", "call", "demo") for days in (7, 30)]
+    groups = reason_groups(schema_of(*names), plan)
+    cells = np.array(
+        [
+            [5.0, 9.0, 2.0, 3.0, 2.0, 5.0, 2.0, 2.0],
+            [0.0, 4.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            [0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        ]
+    ).T
+    evidence = Evidence(
+        groups=groups,
+        raw=[*cells],
+        values=[*cells],
+        reference=Reference(margin_parts=(0.0,) * len(names), typical=("0",) * len(names)),
+    )
+    assert [group.name for group in groups] == ["all activity", "all web activity", "call", "demo"]
+    assert evidence.texts(range(4), 0) == [
+        "all activity: 5 in 7 days (call 2, demo 2, others 1) (typical 0)",
+        "all activity: 4 in 30 days (demo 1, others 3) (typical 0)",
+        "all activity: 3 in 30 days (typical 0)",  # of kinds that are not told apart
+        "all activity: none in 30 days",
+    ]
+    # Visits are web activity too, but have no count of their own.
+    assert evidence.texts([0, 1], 1) == [
+        "all web activity: 2 in 7 days (demo) (typical 0)",
+        "all web activity: 1 in 30 days (demo) (typical 0)",
+    ]
+    assert evidence.texts([0], 3) == ["demo: 2 in 7 days (typical 0)"]
+    assert evidence.brief(0, 0) == "5 in 7 days"
+
+
 def demo_text(
     seven: float, thirty: float, since: float, *, cutoff: str | None = "2026-06-10T12:00", **asked: str
 ) -> str:

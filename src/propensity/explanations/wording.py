@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # A part smaller than this many log-odds is no reason for anything.
 MIN_REASON = 0.05
 MIN_AGREEMENT = 0.8 - 1e-9
+MAX_KINDS = 3  # named of a total, at most
 DAY = 86_400_000_000  # in microseconds
 NOT_GIVEN = "not given"
 _DECIMAL = re.compile(r"-?\d+\.\d+")
@@ -45,6 +46,8 @@ class Group:
         Position of the days since the last such event.
     kinds : frozenset of str
         The kinds of events counted; none for a field.
+    within : mapping of int to tuple of (str, int)
+        Of a total over kinds: days of a window to the kinds in it, each with the position of its own count.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Group:
     counts: Mapping[int, int]
     since: int | None = None
     kinds: frozenset[str] = frozenset()
+    within: Mapping[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
 def reason_groups(schema: Schema, plan: FeaturePlan) -> tuple[Group, ...]:
@@ -110,7 +114,19 @@ def reason_groups(schema: Schema, plan: FeaturePlan) -> tuple[Group, ...]:
                 kinds=kinds[name] if kind == "events" else frozenset(),
             )
         )
-    return tuple(groups)
+    single = [group for group in groups if len(group.kinds) == 1 and group.name in group.kinds]
+    return tuple(replace(group, within=_within(group, single)) for group in groups)
+
+
+def _within(total: Group, single: Sequence[Group]) -> dict[int, tuple[tuple[str, int], ...]]:
+    """Say what kinds are in a total, for each of its windows; nothing where a group is no total."""
+    if total in single:
+        return {}
+    own = [group for group in single if group.kinds <= total.kinds]
+    found = {
+        days: tuple((each.name, each.counts[days]) for each in own if days in each.counts) for days in total.counts
+    }
+    return {days: kinds for days, kinds in found.items() if kinds}
 
 
 def _called(slot: str, plan: FeaturePlan) -> str:
@@ -153,6 +169,8 @@ class Evidence:
         """
         own, rows = self.groups[group], np.asarray(rows)
         shown, typical = self._shown(rows, own)
+        if own.within:
+            shown = [f"{word}{of}" for word, of in zip(shown, self._of_kinds(rows, own), strict=True)]
         last = [""] * len(rows)
         if own.since is not None and own.counts and self.cutoff is not None:
             since = np.asarray(self.values[own.since], dtype=float)[rows]
@@ -190,16 +208,39 @@ class Evidence:
     def _of_events(self, rows: np.ndarray, group: Group) -> tuple[list[str], list[str]]:
         """Show the shortest window that holds any event, else the longest; what is typical is of the same window."""
         windows = [*group.counts.items()]
-        counts = np.array([np.asarray(self.values[place], dtype=float)[rows] for _, place in windows])
-        holds = counts > 0
-        which = np.where(holds.any(axis=0), holds.argmax(axis=0), len(windows) - 1)
         shown, typical = [], []
-        for window, count in zip(which.tolist(), counts[which, np.arange(len(rows))].tolist(), strict=True):
+        for window, count in zip(*self._windows(rows, group), strict=True):
             days, place = windows[window]
             number = show_value(count) if count > 0 else "0"
             shown.append(f"{number if count > 0 else 'none'} in {days} days")
             typical.append("" if self.reference.typical[place] == number else self.reference.typical[place])
         return shown, typical
+
+    def _windows(self, rows: np.ndarray, group: Group) -> tuple[list[int], list[float]]:
+        """Give which window is shown of each lead, and what it holds."""
+        counts = np.array([np.asarray(self.values[place], dtype=float)[rows] for place in group.counts.values()])
+        holds = counts > 0
+        which = np.where(holds.any(axis=0), holds.argmax(axis=0), len(counts) - 1)
+        return which.tolist(), counts[which, np.arange(len(rows))].tolist()
+
+    def _of_kinds(self, rows: np.ndarray, group: Group) -> list[str]:
+        """Name what a total is made of, most first: who calls wants to know what a lead did, not how much."""
+        windows = [*group.counts]
+        which, totals = self._windows(rows, group)
+        texts = [""] * len(rows)
+        for window in set(which):
+            kinds = group.within.get(windows[window])
+            if kinds is None:
+                continue
+            here = [i for i, each in enumerate(which) if each == window]
+            cells = [np.asarray(self.values[place], dtype=float)[rows[here]].tolist() for _, place in kinds]
+            seen: dict[tuple[float, ...], str] = {}
+            for i, counts in zip(here, zip(*cells, strict=True), strict=True):
+                key = (totals[i], *counts)
+                if key not in seen:
+                    seen[key] = _named([name for name, _ in kinds], counts, totals[i])
+                texts[i] = seen[key]
+        return texts
 
     def _days(self, since: np.ndarray, at: np.ndarray) -> list[str]:
         """Give the day of each lead's last event of a kind; empty where there is none or nobody knows."""
@@ -210,6 +251,26 @@ class Evidence:
             then = pd.DatetimeIndex(then, tz="UTC").tz_convert(self.timezone).tz_localize(None).to_numpy()
         days = then.astype("datetime64[D]")
         return ["" if day == "NaT" else day for day in np.datetime_as_string(days).tolist()]
+
+
+def _named(names: Sequence[str], counts: Sequence[float], total: float) -> str:
+    """Name the kinds that make up a total.
+
+    Examples
+    --------
+    >>> kinds = ["demo", "visit"]
+    >>> _named(kinds, [1.0, 3.0], 5.0), _named(kinds, [2.0, 0.0], 2.0), _named(kinds, [0.0, 0.0], 1.0)
+    (' (visit 3, demo 1, others 1)', ' (demo)', '')
+    """
+    order = sorted((place for place, count in enumerate(counts) if count > 0), key=lambda place: -counts[place])
+    told = order[:MAX_KINDS]
+    left = total - sum(counts[place] for place in told)
+    if not told:
+        return ""
+    if len(told) == 1 and left <= 0:
+        return f" ({show_value(names[told[0]])})"
+    words = [f"{show_value(names[place])} {show_value(counts[place])}" for place in told]
+    return f" ({', '.join([*words, *([f'others {show_value(left)}'] if left > 0 else [])])})"
 
 
 def _cells(column: Any, rows: np.ndarray) -> list[object]:
