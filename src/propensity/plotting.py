@@ -56,7 +56,7 @@ def plot_reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     table, oe, chance = tables["reliability"], _figure(tables, "oe"), _figure(tables, "consistency_p")
     figure, axes = _axes(
-        "Do probabilities come true? Dots in the grey band do.\n"
+        "Do probabilities come true? Dots in the grey band do, as far as chance can tell.\n"
         f"O/E {oe.value:.2f} ({oe.low:.2f}-{oe.high:.2f}); by chance alone: {p_in_words(chance.value)}",
         "probability (mean of a tenth of leads)",
         "converted",

@@ -35,8 +35,10 @@
   };
   const asked = (id) => {
     const number = at(id).valueAsNumber;
-    return Number.isFinite(number) && number >= 0 ? number : null;
+    return Number.isFinite(number) && number > 0 && (id !== "precision" || number <= 100) ? number : null;
   };
+  const wrong = () => ["capacity", "precision", "value", "cost"].filter((id) => asked(id) === null && (at(id).value !== "" || at(id).validity.badInput));
+  const neverPays = () => asked("value") !== null && asked("cost") !== null && asked("cost") > asked("value");
 
   function why(line) {
     const reasons = [];
@@ -55,7 +57,7 @@
     if (state.asked === "precision") lines.push('policy = "promise"', "sql_precision = " + (asked("precision") / 100).toFixed(4).replace(/0+$/, "").replace(/\.$/, ".0"));
     else if (state.asked === "profit") lines.push('policy = "profit"');
     else lines.push('policy = "capacity"', "capacity_per_week = " + (state.asked === "capacity" ? asked("capacity") : Math.max(volume(state.sql), 0.1).toFixed(1)));
-    if (value && cost && cost <= value) lines.push("value_per_win = " + value, "cost_per_contact = " + cost);
+    if (value !== null && cost !== null && !neverPays()) lines.push("value_per_win = " + value, "cost_per_contact = " + cost);
     const recall = state.mql === data.mql ? data.agreed_recall : Math.floor(100 * data.recall_low[state.mql]) / 100;
     if (recall > 0 && recall < 1) lines.push("mql_recall = " + recall.toFixed(2));
     return lines.join("\n");
@@ -68,11 +70,13 @@
       precision: () => "at least " + percent(asked("precision") / 100) + " of SQLs buy",
       profit: () => "the largest profit, wins less what contacts cost",
     };
-    if (state.asked === null) return "";
+    const names = { capacity: "what sales can work", precision: "what SQLs must convert at", profit: "value and cost", value: "what a win brings", cost: "what a contact costs" };
+    if (wrong().length) return "Not understood: " + wrong().map((id) => names[id] + " (a number above 0" + (id === "precision" ? ", at most 100" : "") + ")").join(", ") + ".";
+    if (neverPays()) return "A contact that costs more than a win brings never pays: no threshold is set by that.";
+    if (state.asked === null && state.sql === data.sql) return "";
     const others = { capacity: asked("capacity"), precision: asked("precision"), profit: asked("value") !== null && asked("cost") !== null ? 1 : null };
     const ignored = Object.keys(others).filter((name) => name !== state.asked && others[name] !== null);
-    const names = { capacity: "what sales can work", precision: "what SQLs must convert at", profit: "value and cost" };
-    return "Set by " + words[state.asked]() + "." + (ignored.length ? " Not applied: " + ignored.map((name) => names[name]).join(", ") + "." : "");
+    return "Set by " + (state.asked === null ? "hand" : words[state.asked]()) + "." + (ignored.length ? " Not applied: " + ignored.map((name) => names[name]).join(", ") + "." : "");
   }
 
   function show() {
@@ -98,9 +102,10 @@
     at("profit").textContent = value === null || cost === null ? "Type what a win brings and what a contact costs to see the profit of calling all SQLs." : "Calling all SQLs brings " + fixed(data.scale * (value * data.converted[sql] - cost * data.leads[sql]), 0) + " " + data.per + ", what the calls cost taken off.";
     at("goal").textContent = goal();
     const reasons = why(sql);
-    at("feasible").textContent = reasons.length ? "But here " + reasons.join("; ") + "." : "At this threshold the promise could be made.";
+    at("feasible").textContent = reasons.length ? "But here " + reasons.join("; ") + "." : "The promise holds here on these leads. Training with the lines below tests it on others, and that decides.";
     at("feasible").className = reasons.length ? "uncertified" : "certified";
     at("toml").textContent = toml();
+    at("copied").textContent = "";
     draw();
   }
 
@@ -112,6 +117,12 @@
     if (name === "mql" && state.sql < to) state.sql = to;
     if (name === "sql") state.asked = by || null;
     show();
+  }
+
+  // A box that is emptied, or holds what nobody can agree on, asks for nothing.
+  function today() {
+    state.mql = data.mql;
+    move("sql", data.sql);
   }
 
   // The chart: drawn anew on each move, at most once a frame.
@@ -204,20 +215,20 @@
   at("mql").addEventListener("input", () => move("mql", at("mql").valueAsNumber));
   at("capacity").addEventListener("input", () => {
     const capacity = asked("capacity");
-    if (capacity === null) return show();
+    if (capacity === null) return today();
     const found = data.leads.findIndex((_, line) => volume(line) <= capacity);
     move("sql", found < 0 ? last : found, "capacity");
   });
   at("precision").addEventListener("input", () => {
     const precision = asked("precision");
-    if (precision === null) return show();
+    if (precision === null) return today();
     const found = data.low.findIndex((low) => low >= precision / 100);
     if (found < 0) return show();
     move("sql", found, "precision");
   });
   const priced = () => {
     const value = asked("value"), cost = asked("cost");
-    if (value === null || cost === null) return show();
+    if (value === null || cost === null || neverPays()) return today();
     let best = 0;
     const profit = (line) => value * data.converted[line] - cost * data.leads[line];
     for (let line = 1; line <= last; line++) if (profit(line) > profit(best)) best = line;

@@ -4,7 +4,7 @@
   const at = (id) => document.getElementById(id);
   const rank = { SQL: 0, MQL: 1, nurture: 2, unscored: 3 };
   const STEP = 100;
-  for (const row of data.rows) row.text = [row.id, row.band, ...row.reasons].join("\n").toLowerCase();
+  for (const row of data.rows) row.text = [row.id, row.band, ...row.reasons.map((reason) => reason.replace(/ \(typical .*\)(?=, [-+][\d.]+ points$)/, ""))].join("\n").toLowerCase();
 
   let shown = [], drawn = 0;
   const down = (name) => (a, b) => (b[name] ?? -Infinity) - (a[name] ?? -Infinity);
@@ -29,10 +29,11 @@
   };
   function pull(what, points) {
     const line = make("div", undefined, "pull");
+    const rounded = points.toFixed(1), signed = Number(rounded) === 0 ? "0.0" : (points < 0 ? "" : "+") + rounded;
     const bar = svg("svg", { viewBox: "-100 0 200 8", preserveAspectRatio: "none", "aria-hidden": "true" });
     bar.append(svg("rect", { x: Math.min(points, 0), width: Math.abs(points), height: 8, fill: points < 0 ? "var(--other)" : "var(--model)" }));
     bar.append(svg("rect", { x: -0.5, width: 1, height: 8, fill: "var(--soft)" }));
-    line.append(make("span", what), bar, make("span", (points < 0 ? "" : "+") + points.toFixed(1)));
+    line.append(make("span", what), bar, make("span", signed));
     return line;
   }
   function card(row) {
@@ -58,12 +59,12 @@
     at("more").textContent = drawn < shown.length ? "Scroll on for " + (shown.length - drawn).toLocaleString("en-US") + " more." : "";
   }
   function show() {
-    const wanted = at("search").value.trim().toLowerCase();
+    const wanted = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const bands = new Set([...document.querySelectorAll("input[name=band]:checked")].map((box) => box.value));
-    shown = data.rows.filter((row) => bands.has(row.band) && (!wanted || row.text.includes(wanted))).sort(orders[at("sort").value]);
+    shown = data.rows.filter((row) => bands.has(row.band) && wanted.every((word) => row.text.includes(word))).sort(orders[at("sort").value]);
     drawn = 0;
     at("leads").replaceChildren();
-    at("count").textContent = shown.length === data.rows.length ? "" : shown.length.toLocaleString("en-US") + " of " + data.rows.length.toLocaleString("en-US") + " leads on this page.";
+    at("count").textContent = shown.length === data.rows.length ? "" : shown.length.toLocaleString("en-US") + " of " + data.rows.length.toLocaleString("en-US") + " leads on this page." + (shown.length ? "" : " Empty the search and tick all bands to see them again.");
     more();
   }
 
@@ -85,6 +86,9 @@
     link.download = "leads.csv";
     link.click();
     URL.revokeObjectURL(link.href);
+  });
+  addEventListener("beforeprint", () => {
+    while (drawn < shown.length) more();
   });
   at("search").addEventListener("input", show);
   at("sort").addEventListener("change", show);
