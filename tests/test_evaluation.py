@@ -548,3 +548,7 @@ def test_groups_are_held_side_by_side_and_small_ones_together() -> None:
     assert found["b"]["low"] > 2  # three times as many as expected
     assert found["a"]["low"] < 1 < found["a"]["high"]
     assert "groups" not in evaluate([part], kind="time", random=None, seed=0).tables()
+    # One row that is alone would be told by name, if only as the rest.
+    alone = replace(part, slices={"Gender": np.repeat(np.array(["a", "b"], dtype=object), [899, 1])})
+    told = evaluate([alone], kind="time", random=None, seed=0, audit_groups=("Gender",)).tables()["groups"]
+    assert [*told["group"]] == ["a"]

@@ -445,7 +445,7 @@ class Evaluation:
         DataFrame
             Columns ``column, group, leads, sql_share, sql_low, sql_high, expected, converted, oe, low, high``: how many
             are called SQL, exact 95 % interval, and whether probabilities came true, exact Poisson interval. Groups of
-            fewer than 100 rows are told together, as "fewer than 100 each".
+            fewer than 100 rows are told together, as "fewer than 100 each", if they are as many then; else not at all.
         """
         test, records = self.test, []
         for name in self.audit_groups:
@@ -455,6 +455,8 @@ class Evaluation:
             labels = np.where(np.isin(labels, rare), FEW, labels)
             for label in np.unique(labels):
                 inside = labels == label
+                if inside.sum() < MIN_GROUP:
+                    continue
                 n, n_sql = int(inside.sum()), int((test.band[inside] == SQL).sum())
                 share_low, share_high = rate_interval(n_sql, n)
                 weight = test.weights[inside]

@@ -111,7 +111,7 @@ def test_what_is_typed_finds_the_threshold_that_python_finds(
         assert opened.page.input_value("#sql") == str(explorer.certified(precision))
     opened.page.fill("#precision", "99.9")
     assert "cannot be promised" in opened.text("feasible")
-    assert "Set by" in opened.text("goal")
+    assert opened.text("goal").startswith("No threshold promises 99.9%")
     page.fill("#value", "100")
     page.fill("#cost", "20")
     best = explorer.dearest(value=100, cost=20)
@@ -141,6 +141,41 @@ def test_what_is_copied_is_an_agreement(open_page: Callable[..., Any], path: Pat
             assert (agreed.policy, agreed.sql_precision) == ("promise", 0.35)
         if name == "cost":
             assert (agreed.policy, agreed.value_per_win, agreed.cost_per_contact) == ("profit", 100.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"capacity": ""}, ""),
+        ({"capacity": "-3"}, "Not understood: what sales can work (a number above 0)."),
+        ({"precision": "150"}, "Not understood: what SQLs must convert at (a number above 0, at most 100)."),
+        ({"precision": "35", "capacity": ""}, ""),
+        ({"value": "100", "cost": "500"}, "A contact that costs more than a win brings never pays"),
+    ],
+)
+def test_what_nobody_can_agree_on_leaves_the_terms_of_today(
+    open_page: Callable[..., Any], path: Path, given: dict[str, str], says: str
+) -> None:
+    opened = open_page(path)
+    today = opened.text("toml")
+    for name, value in given.items():
+        opened.page.fill(f"#{name}", value)
+        if value == "35":
+            opened.page.fill(f"#{name}", "")
+    assert opened.text("toml") == today
+    assert opened.text("goal").startswith(says)
+    assert "no lead moves" in opened.text("moves")
+
+
+def test_moving_mql_alone_changes_its_own_term_only(open_page: Callable[..., Any], path: Path) -> None:
+    opened = open_page(path)
+    today = tomllib.loads(opened.text("toml"))["agreement"]
+    move(opened, "mql", 0)
+    said = tomllib.loads(opened.text("toml"))["agreement"]
+    assert {name: today[name] for name in today if name != "mql_recall"} == {
+        name: said[name] for name in said if name != "mql_recall"
+    }
+    assert said["mql_recall"] != today["mql_recall"]
 
 
 def test_handles_move_by_keys_and_by_dragging(open_page: Callable[..., Any], path: Path) -> None:

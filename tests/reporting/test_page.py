@@ -99,6 +99,54 @@ def test_a_model_without_skill_is_not_praised(model: PropensityModel) -> None:
     assert "Worth a trial" not in text
 
 
+def test_a_model_that_ranks_no_better_than_the_sheet_is_not_praised(model: PropensityModel) -> None:
+    rules = {**model.record["metrics"]["rules"], "auc": {"value": 0.99, "low": 0.98, "high": 1.0}}
+    metrics = {**model.record["metrics"], "rules": rules}
+    text = Reader(report_page(replace(model, record={**model.record, "metrics": metrics}))).text
+    assert "Not better than your rules" in text
+    assert "Worth using" not in text
+    assert "Worth a trial" not in text
+
+
+@pytest.mark.parametrize(
+    ("p", "says"), [(0.4, "That can be chance"), (0.001, "That is more than chance, but so little")]
+)
+def test_what_is_off_by_more_than_chance_is_not_called_chance(model: PropensityModel, p: float, says: str) -> None:
+    tables = model.record["tables"]
+    columns = tables["metrics"]["columns"]
+    place = [columns.index(name) for name in ("predictor", "figure", "value")]
+    data = [
+        [p if i == place[2] and [line[j] for j in place[:2]] == ["model", "consistency_p"] else cell
+         for i, cell in enumerate(line)]
+        for line in tables["metrics"]["data"]
+    ]  # fmt: skip
+    record = {**model.record, "tables": {**tables, "metrics": {"columns": columns, "data": data}}}
+    facts = {**model.facts, "calibrated": True}
+    assert says in Reader(report_page(replace(model, record=record, facts=facts))).text
+
+
+def test_test_rows_of_one_outcome_are_no_measure_of_order() -> None:
+    # The newest leads are too young to have bought, and nobody said so.
+    frame = leads(900).sort_values("Created", ignore_index=True)
+    frame.loc[500:, "Won"] = "0" if frame["Won"].dtype == object else 0
+    made = train(
+        Tables(leads=frame), config(columns={"date": "Created"}, rules=POINTS, evaluation={"origins": 2})
+    ).model
+    assert made.record["metrics"]["time"]["auc"]["value"] is None
+    text = " ".join(Reader(report_page(made)).text.split())
+    assert "all or none converted: that tells nothing of the order of leads" in text
+    assert "cannot be held side by side" in text
+    assert "nan" not in text.split()
+    assert "None" not in text.split()
+
+
+def test_where_a_call_is_worth_what_a_lead_would_bring_no_threshold_is_moved(model: PropensityModel) -> None:
+    agreement = {**model.agreement, "value_column": "Deal size"}
+    page = report_page(replace(model, agreement=agreement))
+    assert "there is none to be moved here" in Reader(page).text
+    assert 'id="frontier"' not in page
+
+
 def test_markup_in_data_is_shown_and_never_run(model: PropensityModel) -> None:
     page = report_page(
         model, cards=Cards(by_band={band: [card(NASTY)] for band in ("SQL", "MQL", "nurture")}, as_of=NASTY)

@@ -371,7 +371,7 @@ def test_the_card_says_what_the_model_is_for_and_who_decides(run: TrainingRun) -
     assert "Human review is required." in run.model.card
     assert "Not for: pricing, credit, insurance, hiring" in run.model.card
     assert VERDICTS["skill"] in run.model.card
-    assert "\n- Lead status: named nowhere in [columns]\n" in run.model.card
+    assert "\n- Lead status: the config names it nowhere\n" in run.model.card
 
 
 def test_the_card_of_rules_alone_has_no_figures(run_without_model: TrainingRun) -> None:

@@ -78,10 +78,28 @@ def _steps(cells: pd.Series) -> Sequence[tuple[str, np.ndarray]]:
         for k in range(len(ends)):
             rows = np.flatnonzero((step == k) & ~np.isnan(numbers))
             if len(rows) >= MIN_LEVEL_ROWS:
-                first, last = numbers[rows].min(), numbers[rows].max()
-                label = show_number(first) if first == last else f"{show_number(first)} to {show_number(last)}"
-                found.append((label, rows))
+                found.append((_range(numbers[rows], known), rows))
     return [*found, *_told(MISSING, np.flatnonzero(np.isnan(numbers)))]
+
+
+def _range(own: np.ndarray, known: np.ndarray) -> str:
+    """Name a step; the least and the largest number of all could be told of one lead, so outer steps are open.
+
+    Examples
+    --------
+    >>> known = np.array([1.0, 1.0, 2.0, 3.0, 4.0, 912345.0])
+    >>> [_range(own, known) for own in (known[:2], known[:3], known[2:4], known[3:])]
+    ['1', 'up to 2', '2 to 3', '3 and more']
+    """
+    first, last = own.min(), own.max()
+    is_least, is_largest = first == known.min(), last == known.max()
+    if first == last:
+        return show_number(first)
+    if is_least and is_largest:
+        return "any number"
+    if is_least:
+        return f"up to {show_number(last)}"
+    return f"{show_number(first)} and more" if is_largest else f"{show_number(first)} to {show_number(last)}"
 
 
 def _levels(cells: pd.Series) -> Sequence[tuple[str, np.ndarray]]:

@@ -23,7 +23,7 @@ def card_page(card: str, version: str) -> str:
     """Write a card as one HTML page that asks nothing of a network; markup in it is shown and never run."""
     from markdown_it import MarkdownIt
 
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(card)
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink"]).render(card)
     return (
         environment()
         .get_template("card.html.j2")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from propensity.evaluation import HEADERS
+from propensity.evaluation import CHANCE, HEADERS
 from propensity.metrics import p_in_words
 from propensity.reporting.explorer import Explorer
 from propensity.reporting.pages import environment
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 # Where more leads than this go to sales, nothing was sorted out.
 MANY = 0.5
-# Lines a table of the page shows; the CSV beside the report holds all.
+# Lines a table of the page shows; the CSV that training leaves holds all.
 MAX_LINES = 40
-# Reasons that are drawn.
-MAX_GROUPS = 15
 PREDICTORS = {
     "model": "the model",
     "rules": "the points sheet, same leads",
@@ -105,10 +103,11 @@ def report_page(model: PropensityModel, *, cards: Cards | None = None) -> str:
     -------
     str
     """
-    record = model.record or {"tables": {}, "metrics": {}}
+    record = {"tables": {}, "metrics": {}, **(model.record or {})}
     tables = recorded_tables(record)
     frontier = model.learned.frontier if model.learned is not None else None
-    explorer = None if frontier is None or not len(frontier.thresholds) else Explorer(frontier=frontier)
+    is_by_value = bool(model.agreement.get("value_column"))
+    explorer = None if frontier is None or not len(frontier.thresholds) or is_by_value else Explorer(frontier=frontier)
     return (
         environment()
         .get_template("report.html.j2")
@@ -118,6 +117,7 @@ def report_page(model: PropensityModel, *, cards: Cards | None = None) -> str:
             tiles=_tiles(model, record, tables),
             agreed=_agreed(model, tables),
             explorer=None if explorer is None else _explorer(explorer, model),
+            is_by_value=is_by_value,
             sections=[*_worth(record, tables), *_truth(model, tables), *_where(record, tables)],
             audit=_audit(record),
             cards=cards or Cards(why="No leads were given to be shown."),
@@ -140,7 +140,7 @@ def run_note(model: PropensityModel, *, has_reports: bool) -> str:
     -------
     str
     """
-    record = model.record or {"tables": {}, "metrics": {}}
+    record = {"tables": {}, "metrics": {}, **(model.record or {})}
     verdict = _verdict(model, record)
     lines = [f"**{verdict['word']}.** {verdict['said']}"]
     agreed = _agreed(model, recorded_tables(record))
@@ -165,11 +165,16 @@ def _headline(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _range(figure: Mapping[str, Any], form: str = ".0%") -> str:
     """Write a figure with its 95 % interval."""
-    if figure["value"] is None:
+    value, low, high = (figure[name] for name in ("value", "low", "high"))
+    if not _is_known(value):
         return "unknown"
-    if figure["low"] is None or figure["high"] is None:
+    if not (_is_known(low) and _is_known(high)):
         return f"{figure['value']:{form}}"
     return f"{figure['value']:{form}} ({figure['low']:{form}} to {figure['high']:{form}})"
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and value == value  # noqa: PLR0124 - not NaN
 
 
 def _rows(table: pd.DataFrame) -> list[Any]:
@@ -182,37 +187,49 @@ def _figures(own: pd.DataFrame, name: str) -> dict[str, Any]:
     return {str(key): value for key, value in own.loc[name].to_dict().items()}
 
 
+def _unmeasured(model: PropensityModel) -> dict[str, str]:
+    if not model.facts:
+        said = "There is no model: the points rules say who is worth a call. Train one: propensity train."
+        return {"kind": "none", "word": "No model yet", "said": said}
+    if model.verdict == "rules_only":
+        said = "Too few leads have converted to learn from, so the points rules answer."
+        return {"kind": "none", "word": "No model yet", "said": said}
+    said = "This bundle remembers nothing of its training: train again to see how good it is."
+    return {"kind": "none", "word": "Not known", "said": said}
+
+
+def _beside_rules(model: Mapping[str, Any], sheet: Mapping[str, Any] | None) -> tuple[str, bool]:
+    """Say how the model ranks beside the points sheet, and whether it looks better."""
+    if sheet is None or not _is_known(sheet["value"]):
+        return " There is no points sheet to compare it with.", True
+    said = f" Your points sheet gets {_range(sheet)}:"
+    if _is_known(model["low"]) and _is_known(sheet["high"]) and model["low"] > sheet["high"]:
+        return f"{said} the model is surely better.", True
+    if model["value"] > sheet["value"]:
+        return f"{said} the model looks better, but these leads are too few to prove it.", True
+    return f"{said} the model is not better than that.", False
+
+
 def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str]:
     """Say in one sentence whether the model is worth anything, with its numbers."""
     test = _headline(record)
     if not test:
-        if not model.facts:
-            said = "There is no model: the points rules say who is worth a call. Train one: propensity train."
-            return {"kind": "none", "word": "No model yet", "said": said}
-        if model.verdict == "rules_only":
-            said = "Too few leads have converted to learn from, so the points rules answer."
-            return {"kind": "none", "word": "No model yet", "said": said}
-        said = "This bundle remembers nothing of its training: train again to see how good it is."
-        return {"kind": "none", "word": "Not known", "said": said}
+        return _unmeasured(model)
     unit = "rows (a lead seen on several dates is several rows)" if "leads" in model.facts else "leads"
     seen = "newer than any it learned from" if "time" in record["metrics"] else "that it never saw"
+    if not _is_known(test["auc"]["value"]):
+        said = f"Of {test['rows']:,} {unit} {seen}, all or none converted: that tells nothing of the order of leads."
+        return {"kind": "none", "word": "Not known", "said": said}
     ranks = f"a lead that buys is put above one that does not in {_range(test['auc'])} of pairs; guessing gets 50%"
     where = f"On {test['rows']:,} {unit} {seen}, {ranks}."
     if model.verdict != "skill":
         said = f"{where} That is not surely better than guessing: the points rules answer until it is."
         return {"kind": "bad", "word": "Do not use it yet", "said": said}
-    rules = record["metrics"].get("rules")
-    against = " There is no points sheet to compare it with."
-    if rules:
-        sheet = rules["auc"]
-        if test["auc"]["low"] is not None and sheet["high"] is not None and test["auc"]["low"] > sheet["high"]:
-            against = f" Your points sheet gets {_range(sheet)}: the model is surely better."
-        elif test["auc"]["value"] > sheet["value"]:
-            against = f" Your points sheet gets {_range(sheet)}: the model looks better; so few leads do not prove it."
-        else:
-            against = f" Your points sheet gets {_range(sheet)}: the model is not better than that."
+    against, is_better = _beside_rules(test["auc"], (record["metrics"].get("rules") or {}).get("auc"))
     if not model.facts.get("calibrated", True):
         against += " Its probabilities were off on these leads: trust the order, not the numbers."
+    if not is_better:
+        return {"kind": "bad", "word": "Not better than your rules", "said": where + against}
     if model.learned is not None and not model.learned.bands.sql_promise.certified:
         promise = f" What SQLs were to convert at ({model.learned.bands.sql_promise.rate:.0%}) is not proven yet."
         return {"kind": "none", "word": "Worth a trial", "said": where + against + promise}
@@ -232,6 +249,7 @@ def _tiles(
     weekly = bands.leads_per_week
     sql, mql, nothing = found.loc[SQL], found.loc[MQL], found.loc[NURTURE]
     won = sql["converted"] + mql["converted"] + nothing["converted"]
+    unit = "rows" if "leads" in model.facts else "leads"
     tiles = []
     if weekly is not None:
         tiles.append(
@@ -248,7 +266,7 @@ def _tiles(
             {
                 "value": f"{sql['rate']:.0%}",
                 "what": "of them became customers in the test",
-                "more": f"{sql['low']:.0%} to {sql['high']:.0%}, {sql['leads']:,.0f} tested; of all leads "
+                "more": f"{sql['low']:.0%} to {sql['high']:.0%}, {sql['leads']:,.0f} {unit} tested; of all "
                 f"{_headline(record)['base_rate']:.0%}",
             }
         )
@@ -258,7 +276,7 @@ def _tiles(
             {
                 "value": f"{caught:.0%}",
                 "what": "of those who bought had been put in SQL or MQL",
-                "more": f"{won:,.0f} conversions in the test",
+                "more": f"{won:,.0f} {unit} of the test converted",
             }
         )
     months = tables.get("months")
@@ -344,6 +362,7 @@ def _explorer(explorer: Explorer, model: PropensityModel) -> dict[str, Any]:
         "agreed_recall": learned.bands.mql_promise.rate,
         "capacity": terms.get("capacity_per_week"),
         "terms": _toml_lines(terms),
+        "is_weekly": frontier.leads_per_week is not None,
         "value": terms.get("value_per_win") or None,
         "cost": terms.get("cost_per_contact") or None,
         # As it is said after a number: so many leads a week, so many of 1,000 leads.
@@ -407,7 +426,10 @@ def _worth(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
             ),
         )
     ]
-    if random:
+    if random and not (_is_known(random["auc"]["value"]) and _is_known(test["auc"]["value"])):
+        said = "Of the rows it was tested on all or none converted, so the two tests cannot be held side by side."
+        rows.append(Section(name="random", title="Why not a random test?", sentences=[said]))
+    elif random:
         gap = random["auc"]["value"] - test["auc"]["value"]
         said = (
             f"Tested on a random split the same model would look like {random['auc']['value']:.3f} instead of "
@@ -429,11 +451,14 @@ def _truth(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> list[S
         return []
     own = tables["metrics"][tables["metrics"]["predictor"] == "model"].set_index("figure")
     oe, chance = (_figures(own, name) for name in ("oe", "consistency_p"))
-    calibrated = (
-        "That can be chance, so take probabilities at their word."
-        if model.facts.get("calibrated", True)
-        else "So trust the order of leads, not the probabilities."
-    )
+    is_chance = _is_known(chance["value"]) and chance["value"] >= CHANCE
+    if not model.facts.get("calibrated", True):
+        calibrated = "So trust the order of leads, not the probabilities."
+    elif is_chance:
+        calibrated = "That can be chance, so there is no reason to doubt the probabilities."
+    else:
+        calibrated = "That is more than chance, but so little that the probabilities can be used."
+    percents = {name: None if oe[name] is None else 100 * oe[name] for name in ("value", "low", "high")}
     reliability, gain, scores = tables["reliability"], tables["gain"], tables["scores"]
     found = {round(100 * row.share): row for row in _rows(gain)}
     return [
@@ -441,9 +466,9 @@ def _truth(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> list[S
             name="reliability",
             title="Do the probabilities come true?",
             sentences=[
-                f"For each conversion that was expected {_range(oe, '.2f')} came. The grey band is what a perfect "
-                f"model would show by chance; chance alone is as far off with {p_in_words(chance['value'])}. "
-                f"{calibrated}"
+                f"For every 100 conversions that were expected {_range(percents, '.0f')} came. The grey band is what "
+                "a perfect model would show by chance; chance alone is as far off with "
+                f"{p_in_words(chance['value'])}. {calibrated}"
             ],
             figure=_figure(plotting.plot_reliability(tables), "reliability", "conversion rate against probability"),
             table=Table(
@@ -458,7 +483,7 @@ def _truth(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> list[S
             name="gain",
             title="What if sales calls only the best?",
             sentences=[
-                f"The top 10 % of leads convert {found[10].lift:.1f} times as often as all and hold "
+                f"The top 10 % of leads convert {found[10].lift:.2f} times as often as all and hold "
                 f"{found[10].found:.0%} of conversions; the top 30 % hold {found[30].found:.0%}."
             ],
             figure=_figure(plotting.plot_gain(tables), "gain", "conversions found by share of leads called"),
@@ -640,7 +665,7 @@ def _going_with(table: pd.DataFrame | None) -> list[Section]:
                 "together in the past, not what a change would bring about."
             ],
             table=Table(
-                head=("column", "value", "leads", "points", "nine in ten between"),
+                head=("column", "value", "rows", "points", "nine in ten between"),
                 lines=tuple(
                     (
                         str(row.column),

@@ -59,6 +59,8 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return float(value)  # a count of weighted rows: to the last one
     if isinstance(value, float | np.floating):
         return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

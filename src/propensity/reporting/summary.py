@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from math import exp, isfinite, log
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Months and segments that are named; the tables hold them all.
 MAX_OFF = 5
+# What Markdown reads as a link, a picture, code, a tag or a cell's end.
+_MARKUP = re.compile(r"[\\|\[\]`<*]")
 CORRECTED = "corrected: segments whose conversions the newest outcomes before the last held to be off beyond chance"
 # Reasons that the summary names by their weight.
 N_TOLD = 5
@@ -654,4 +657,11 @@ def _monotone_section(monotone: Monotone) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())[:200]
+    r"""Write a text of the user's files into Markdown: shown, never read as markup.
+
+    Examples
+    --------
+    >>> print(_cell("a|b [free](https://x.example) ![p](y)  <b>"))
+    a\|b \[free\](https://x.example) !\[p\](y) \<b>
+    """
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split())[:200])

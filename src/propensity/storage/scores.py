@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _COPIED_BYTES = 1 << 20
 _NUMBERS = ("probability", "p_low", "p_high", "points", "fit_pp", "behaviour_pp")
 # A spreadsheet runs a text cell that starts like this (OWASP ASVS 1.2.10).
-_FORMULA = frozenset("=+-@\t\r\0\uff1d\uff0b\uff0d\uff20")
+_FORMULA = frozenset("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 _PLAIN_NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
 
 

@@ -164,7 +164,7 @@ def _entries(
         name = normalise_name(column)
         if name == prepared.schema.cutoff and name not in roles:
             continue  # which this package puts there
-        role, verdict, evidence, price = "ignored", "UNUSED", "named nowhere in [columns]", None
+        role, verdict, evidence, price = "ignored", "UNUSED", "the config names it nowhere", None
         if name in kept:
             told = found[name]
             said = [*(e.sentence for e in told.evidence), *([notes[name][1]] if name in notes else [])]

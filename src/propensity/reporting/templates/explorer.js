@@ -52,12 +52,15 @@
   function toml() {
     const isToday = state.sql === data.sql && state.mql === data.mql && state.asked === null;
     if (isToday) return ["[agreement]", ...data.terms].join("\n");
-    const lines = ["[agreement]"];
+    const lines = ["[agreement]"], kept = data.terms.filter((line) => !line.startsWith("mql_recall"));
+    const promised = Math.max(0.01, Math.floor(100 * data.low[state.sql]) / 100);
     const value = asked("value"), cost = asked("cost");
     if (state.asked === "precision") lines.push('policy = "promise"', "sql_precision = " + (asked("precision") / 100).toFixed(4).replace(/0+$/, "").replace(/\.$/, ".0"));
     else if (state.asked === "profit") lines.push('policy = "profit"');
+    else if (state.sql === data.sql) lines.push(...kept);
+    else if (!data.is_weekly) lines.push('policy = "promise"', "sql_precision = " + promised.toFixed(2));
     else lines.push('policy = "capacity"', "capacity_per_week = " + (state.asked === "capacity" ? asked("capacity") : Math.max(volume(state.sql), 0.1).toFixed(1)));
-    if (value !== null && cost !== null && !neverPays()) lines.push("value_per_win = " + value, "cost_per_contact = " + cost);
+    if (value !== null && cost !== null && !neverPays() && !lines.some((line) => line.startsWith("cost"))) lines.push("value_per_win = " + value, "cost_per_contact = " + cost);
     const recall = state.mql === data.mql ? data.agreed_recall : Math.floor(100 * data.recall_low[state.mql]) / 100;
     if (recall > 0 && recall < 1) lines.push("mql_recall = " + recall.toFixed(2));
     return lines.join("\n");
@@ -73,7 +76,7 @@
     const names = { capacity: "what sales can work", precision: "what SQLs must convert at", profit: "value and cost", value: "what a win brings", cost: "what a contact costs" };
     if (wrong().length) return "Not understood: " + wrong().map((id) => names[id] + " (a number above 0" + (id === "precision" ? ", at most 100" : "") + ")").join(", ") + ".";
     if (neverPays()) return "A contact that costs more than a win brings never pays: no threshold is set by that.";
-    if (state.asked === null && state.sql === data.sql) return "";
+    if (state.asked === null && state.sql === data.sql) return asked("precision") === null ? "" : "No threshold promises " + percent(asked("precision") / 100) + ": nothing is set by that.";
     const others = { capacity: asked("capacity"), precision: asked("precision"), profit: asked("value") !== null && asked("cost") !== null ? 1 : null };
     const ignored = Object.keys(others).filter((name) => name !== state.asked && others[name] !== null);
     return "Set by " + (state.asked === null ? "hand" : words[state.asked]()) + "." + (ignored.length ? " Not applied: " + ignored.map((name) => names[name]).join(", ") + "." : "");
@@ -102,7 +105,7 @@
     at("profit").textContent = value === null || cost === null ? "Type what a win brings and what a contact costs to see the profit of calling all SQLs." : "Calling all SQLs brings " + fixed(data.scale * (value * data.converted[sql] - cost * data.leads[sql]), 0) + " " + data.per + ", what the calls cost taken off.";
     at("goal").textContent = goal();
     const reasons = why(sql);
-    at("feasible").textContent = reasons.length ? "But here " + reasons.join("; ") + "." : "The promise holds here on these leads. Training with the lines below tests it on others, and that decides.";
+    at("feasible").textContent = reasons.length ? "But here " + reasons.join("; ") + "." : "These leads speak for the promise here. Training looks at fewer thresholds and more strictly: what it says counts.";
     at("feasible").className = reasons.length ? "uncertified" : "certified";
     at("toml").textContent = toml();
     at("copied").textContent = "";
@@ -223,7 +226,7 @@
     const precision = asked("precision");
     if (precision === null) return today();
     const found = data.low.findIndex((low) => low >= precision / 100);
-    if (found < 0) return show();
+    if (found < 0) return today();
     move("sql", found, "precision");
   });
   const priced = () => {

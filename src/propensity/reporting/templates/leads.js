@@ -71,7 +71,7 @@
   // A spreadsheet runs a cell that starts like a formula.
   const cell = (value) => {
     let text = value === null ? "" : String(value);
-    if (/^[=+\-@\t\r\0＝＋－＠]/.test(text) && !/^[-+]?\d+(\.\d+)?$/.test(text)) text = "'" + text;
+    if (/^[=+\-@\t\r\n\0＝＋－＠]/.test(text) && !/^[-+]?\d+(\.\d+)?$/.test(text)) text = "'" + text;
     return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
   };
   function csv() {
@@ -85,7 +85,7 @@
     link.href = URL.createObjectURL(new Blob(["\ufeff", csv()], { type: "text/csv" }));
     link.download = "leads.csv";
     link.click();
-    URL.revokeObjectURL(link.href);
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   });
   addEventListener("beforeprint", () => {
     while (drawn < shown.length) more();
