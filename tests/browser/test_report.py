@@ -170,7 +170,7 @@ def test_what_nobody_can_agree_on_leaves_the_terms_of_today(
 def test_moving_mql_alone_changes_its_own_term_only(open_page: Callable[..., Any], path: Path) -> None:
     opened = open_page(path)
     today = tomllib.loads(opened.text("toml"))["agreement"]
-    move(opened, "mql", 0)
+    move(opened, "mql", int(opened.page.input_value("#sql")) // 2)
     said = tomllib.loads(opened.text("toml"))["agreement"]
     assert {name: today[name] for name in today if name != "mql_recall"} == {
         name: said[name] for name in said if name != "mql_recall"
