@@ -303,6 +303,13 @@ def test_init_asks_for_columns_by_the_names_the_file_has(project: Project, here:
     assert contents(here) == {}
 
 
+def test_a_file_that_is_given_twice_is_refused_not_dropped(here: Path) -> None:
+    told = tell("init", "leads.csv", "--events", "tasks.csv", "--events", "members.csv")
+    assert told.code == 2
+    assert "argument --events: given twice, takes one value" in told.err
+    assert not (here / "propensity.toml").exists()
+
+
 def test_init_does_not_repeat_the_values_of_a_column_that_is_no_target(project: Project, here: Path) -> None:
     told = tell("init", str(project.folder / "leads.csv"), "--target", "Email")
     assert_refused(told, 2, "Target 'Email' must hold two outcomes, got 1000", leads=project.history)

@@ -43,6 +43,17 @@ def test_every_known_export_is_tried_here() -> None:
     assert {(export.table, export.name) for export in EXPORTS} == {*FILES}
 
 
+def test_a_task_happened_when_it_was_created_not_when_it_is_due(tmp_path: Path) -> None:
+    for header, row, kind in (
+        ("Id,WhoId,Subject,ActivityDate,CreatedDate", "1,00Q1,Call,2026-12-31,2026-01-02", "task"),
+        ("Id,WhoId,TaskSubtype,ActivityDate,CreatedDate", "1,00Q1,Call,2026-12-31,2026-01-02", "Call"),
+    ):
+        events = made(tmp_path, f"{header}\n{row}", "events")["events"]
+        assert events.astype(str).to_dict("records") == [
+            {"lead_id": "00Q1", "occurred_at": "2026-01-02", "event_type": kind}
+        ]
+
+
 def test_a_table_of_ones_own_is_no_known_export() -> None:
     assert recognise(["lead_id", "occurred_at", "event_type"], "events") is None
     assert recognise(["Lead", "Created", "Industry"], "leads") is None

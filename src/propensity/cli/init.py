@@ -95,7 +95,9 @@ def run_init(options: argparse.Namespace) -> None:
     write_text(output, text)
     _print_project(project, frames, known, through)
     hint = config_hint(output)
-    print(f"\nWritten: {output}. Correct what is wrong, then run: propensity audit{hint}, then: propensity train{hint}")
+    can_learn = project.horizon is not None or project.base_rate is not None
+    then = f"propensity audit{hint}, then: propensity train{hint}" if can_learn else f"propensity score{hint} -o FILE"
+    print(f"\nWritten: {output}. Correct what is wrong, then run: {then}")
 
 
 def _files_of_init(

@@ -206,14 +206,22 @@ EXPORTS: tuple[Export, ...] = (
         headers=("anonymousid", "userid", "event", "timestamp", "receivedat"),
         queries={},
     ),
+    # ActivityDate is the day a task is due, which may be to come.
     Export(
         name="Salesforce tasks",
         table="events",
         headers=("whoid", "tasksubtype", "createddate"),
-        # ActivityDate is the day a task is due, which may be to come.
         queries={
             "events": "SELECT {whoid} AS lead_id, {createddate} AS occurred_at, "
             "coalesce(nullif(CAST({tasksubtype} AS VARCHAR), ''), 'task') AS event_type FROM source",
+        },
+    ),
+    Export(
+        name="Salesforce tasks",
+        table="events",
+        headers=("whoid", "activitydate", "createddate"),
+        queries={
+            "events": "SELECT {whoid} AS lead_id, {createddate} AS occurred_at, 'task' AS event_type FROM source",
         },
     ),
     Export(
