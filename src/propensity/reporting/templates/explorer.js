@@ -163,7 +163,7 @@
   chart.append(element("path", { d: path(data.recall), fill: "none", stroke: "var(--soft)", "stroke-dasharray": "5 4" }));
   chart.append(element("path", { d: path(data.precision), fill: "none", stroke: "var(--model)", "stroke-width": 2 }));
   const near = (part) => lines.reduce((best, line) => (Math.abs(volume(line) - part * most) < Math.abs(volume(best) - part * most) ? line : best), lines[0]);
-  const write = (line, share, away, text) => chart.append(element("text", { x: x(volume(line)), y: y(share) + away, "text-anchor": "middle", "font-size": 12 }, text));
+  const write = (line, share, away, text) => chart.append(element("text", { x: x(volume(line)), y: y(share) + away, "text-anchor": "middle", "font-size": 12, "paint-order": "stroke", stroke: "var(--paper)", "stroke-width": 4 }, text));
   write(near(0.7), data.recall[near(0.7)], 24, "so many of all conversions are found");
   write(near(0.3), data.high[near(0.3)], -8, "so many of them convert");
   chart.append(moving);
@@ -171,7 +171,7 @@
   for (const name of ["sql", "mql"]) {
     const rule = element("line", { stroke: "var(--other)", "stroke-dasharray": "2 3" });
     const dot = element("circle", { r: 9, fill: "var(--other)", style: "cursor: grab; touch-action: none" });
-    const label = element("text", { "font-size": 13, "font-weight": "bold", "text-anchor": "middle", "pointer-events": "none" }, name.toUpperCase());
+    const label = element("text", { "font-size": 13, "font-weight": "bold", "text-anchor": "middle", "pointer-events": "none", "paint-order": "stroke", stroke: "var(--paper)", "stroke-width": 4 }, name.toUpperCase());
     moving.append(rule, dot, label);
     handles[name] = { rule, dot, label };
     dot.addEventListener("pointerdown", (event) => {
