@@ -99,6 +99,15 @@ def test_a_model_without_skill_is_not_praised(model: PropensityModel) -> None:
     assert "Worth a trial" not in text
 
 
+@pytest.mark.parametrize(
+    ("low", "says"), [(0.45, "not surely better than guessing"), (0.6, "looks better than guessing, but")]
+)
+def test_why_a_model_is_not_used_does_not_contradict_its_figures(model: PropensityModel, low: float, says: str) -> None:
+    test = {**model.record["metrics"]["time"], "auc": {"value": 0.7, "low": low, "high": 0.8}}
+    record = {**model.record, "metrics": {**model.record["metrics"], "time": test}}
+    assert says in Reader(report_page(replace(model, verdict="no_skill", record=record))).text
+
+
 def test_a_model_that_ranks_no_better_than_the_sheet_is_not_praised(model: PropensityModel) -> None:
     rules = {**model.record["metrics"]["rules"], "auc": {"value": 0.99, "low": 0.98, "high": 1.0}}
     metrics = {**model.record["metrics"], "rules": rules}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Where more leads than this go to sales, nothing was sorted out.
 MANY = 0.5
+# An AUC without any order.
+GUESSING = 0.5
 # Lines a table of the page shows; the CSV that training leaves holds all.
 MAX_LINES = 40
 PREDICTORS = {
@@ -223,7 +225,13 @@ def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str
     ranks = f"a lead that buys is put above one that does not in {_range(test['auc'])} of pairs; guessing gets 50%"
     where = f"On {test['rows']:,} {unit} {seen}, {ranks}."
     if model.verdict != "skill":
-        said = f"{where} That is not surely better than guessing: the points rules answer until it is."
+        low = test["auc"]["low"]
+        why = (
+            "That looks better than guessing, but over all tests its probabilities are not surely worth more than that"
+            if _is_known(low) and low > GUESSING
+            else "That is not surely better than guessing"
+        )
+        said = f"{where} {why}: the points rules answer until that changes."
         return {"kind": "bad", "word": "Do not use it yet", "said": said}
     against, is_better = _beside_rules(test["auc"], (record["metrics"].get("rules") or {}).get("auc"))
     if not model.facts.get("calibrated", True):
@@ -231,7 +239,11 @@ def _verdict(model: PropensityModel, record: Mapping[str, Any]) -> dict[str, str
     if not is_better:
         return {"kind": "bad", "word": "Not better than your rules", "said": where + against}
     if model.learned is not None and not model.learned.bands.sql_promise.certified:
-        promise = f" What SQLs were to convert at ({model.learned.bands.sql_promise.rate:.0%}) is not proven yet."
+        asked = model.learned.bands.sql_promise
+        promise = (
+            f" What SQLs were to convert at ({asked.rate:.0%}) is not proven yet: the {asked.n_leads:,} leads that "
+            f"decide it prove no more than {asked.low:.0%}."
+        )
         return {"kind": "none", "word": "Worth a trial", "said": where + against + promise}
     share = 0.0 if model.learned is None else model.learned.bands.sql_share
     many = f" But {share:.0%} of all leads would be SQL: ask for more of them than was agreed." if share > MANY else ""
@@ -410,7 +422,7 @@ def _worth(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
             title="Is it better than what you have?",
             sentences=[
                 "Each dot is how often a lead that buys is put above one that does not (0.5 is guessing), on the very "
-                "same leads; the line is its 95 % interval. Only where lines do not touch is the difference proven.",
+                "same leads; the line is its 95 % interval. Where lines do not touch, that is surely not chance.",
                 *(
                     []
                     if record["metrics"].get("rules")
