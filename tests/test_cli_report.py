@@ -55,6 +55,7 @@ def test_the_page_shows_the_best_leads_by_code_and_names_none(project: Path) -> 
     bands = predict(pd.read_csv("leads.csv"), model=load_model(project))["band"].value_counts()
     assert page.count('<code class="of-lead">') == bands.clip(upper=12).sum()
     assert not [lead for lead in pd.read_csv("leads.csv")["Lead"] if lead in page]
+    assert "among 80 leads of the file that the config names" in page
     assert Path("models/report.key").stat().st_mode & 0o077 == 0
 
 
@@ -64,6 +65,7 @@ def test_the_same_command_writes_the_same_page(project: Path) -> None:
         assert tell("report", "leads.csv", "-o", name, "--model", str(project))[0] == 0
         pages.append(Path(name).read_bytes())
     assert pages[0] == pages[1]
+    assert b"among 80 leads of leads.csv" in pages[0]
 
 
 def test_without_leads_the_page_says_why(project: Path) -> None:

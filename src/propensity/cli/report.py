@@ -115,7 +115,8 @@ def _best_leads(options: argparse.Namespace, config: Config | None, found: Found
         )
         for band in BANDS
     }
-    return Cards(by_band=by_band, as_of=str(shown["as_of"].iloc[0] or ""))
+    source = Path(options.leads).name if options.leads else "the file that the config names"
+    return Cards(by_band=by_band, as_of=str(shown["as_of"].iloc[0] or ""), among=f"{n_leads:,} leads of {source}")
 
 
 def _top(scored: pd.DataFrame) -> pd.DataFrame:

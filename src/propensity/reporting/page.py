@@ -84,10 +84,11 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Cards:
-    """Leads to look at, a dozen a band; `why` says why there are none."""
+    """Leads to look at, a dozen a band, `among` which they are the best; `why` says why there are none."""
 
     by_band: Mapping[str, Sequence[Card]] = field(default_factory=dict)
     as_of: str = ""
+    among: str = ""
     why: str = ""
 
 
