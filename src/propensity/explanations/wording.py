@@ -168,9 +168,7 @@ class Evidence:
             Position in `groups`.
         """
         own, rows = self.groups[group], np.asarray(rows)
-        shown, typical = self._shown(rows, own)
-        if own.within:
-            shown = [f"{word}{of}" for word, of in zip(shown, self._of_kinds(rows, own), strict=True)]
+        shown, typical = self._of_events(rows, own) if own.counts else self._of_field(rows, own)
         last = [""] * len(rows)
         if own.since is not None and own.counts and self.cutoff is not None:
             since = np.asarray(self.values[own.since], dtype=float)[rows]
@@ -182,11 +180,8 @@ class Evidence:
 
     def brief(self, row: int, group: int) -> str:
         """Give what one lead shows and no more: for an axis."""
-        return self._shown(np.array([row]), self.groups[group])[0][0]
-
-    def _shown(self, rows: np.ndarray, group: Group) -> tuple[list[str], list[str]]:
-        """Give what leads show, and what is typical where that is something else."""
-        return self._of_events(rows, group) if group.counts else self._of_field(rows, group)
+        rows, own = np.array([row]), replace(self.groups[group], within={})
+        return (self._of_events(rows, own) if own.counts else self._of_field(rows, own))[0][0]
 
     def _of_field(self, rows: np.ndarray, group: Group) -> tuple[list[str], list[str]]:
         """Show the first of a group's columns that is known of a lead."""
@@ -208,34 +203,30 @@ class Evidence:
     def _of_events(self, rows: np.ndarray, group: Group) -> tuple[list[str], list[str]]:
         """Show the shortest window that holds any event, else the longest; what is typical is of the same window."""
         windows = [*group.counts.items()]
+        counts = np.array([np.asarray(self.values[place], dtype=float)[rows] for _, place in windows])
+        holds = counts > 0
+        which = np.where(holds.any(axis=0), holds.argmax(axis=0), len(windows) - 1)
+        totals = counts[which, np.arange(len(rows))].tolist()
+        kinds = self._of_kinds(rows, group, which, totals) if group.within else [""] * len(rows)
         shown, typical = [], []
-        for window, count in zip(*self._windows(rows, group), strict=True):
+        for window, count, of in zip(which.tolist(), totals, kinds, strict=True):
             days, place = windows[window]
             number = show_value(count) if count > 0 else "0"
-            shown.append(f"{number if count > 0 else 'none'} in {days} days")
+            shown.append(f"{number if count > 0 else 'none'} in {days} days{of}")
             typical.append("" if self.reference.typical[place] == number else self.reference.typical[place])
         return shown, typical
 
-    def _windows(self, rows: np.ndarray, group: Group) -> tuple[list[int], list[float]]:
-        """Give which window is shown of each lead, and what it holds."""
-        counts = np.array([np.asarray(self.values[place], dtype=float)[rows] for place in group.counts.values()])
-        holds = counts > 0
-        which = np.where(holds.any(axis=0), holds.argmax(axis=0), len(counts) - 1)
-        return which.tolist(), counts[which, np.arange(len(rows))].tolist()
-
-    def _of_kinds(self, rows: np.ndarray, group: Group) -> list[str]:
-        """Name what a total is made of, most first: who calls wants to know what a lead did, not how much."""
-        windows = [*group.counts]
-        which, totals = self._windows(rows, group)
+    def _of_kinds(self, rows: np.ndarray, group: Group, which: np.ndarray, totals: Sequence[float]) -> list[str]:
+        """Name what totals are made of, most first: who calls wants to know what a lead did, not how much."""
         texts = [""] * len(rows)
-        for window in set(which):
-            kinds = group.within.get(windows[window])
-            if kinds is None:
+        for window, days in enumerate(group.counts):
+            here = np.flatnonzero(which == window)
+            kinds = group.within.get(days)
+            if kinds is None or not len(here):
                 continue
-            here = [i for i, each in enumerate(which) if each == window]
             cells = [np.asarray(self.values[place], dtype=float)[rows[here]].tolist() for _, place in kinds]
             seen: dict[tuple[float, ...], str] = {}
-            for i, counts in zip(here, zip(*cells, strict=True), strict=True):
+            for i, counts in zip(here.tolist(), zip(*cells, strict=True), strict=True):
                 key = (totals[i], *counts)
                 if key not in seen:
                     seen[key] = _named([name for name, _ in kinds], counts, totals[i])
