@@ -50,11 +50,9 @@ def write_list(path: Path, scores: Path, model: PropensityModel, *, as_of: str) 
     """
     from propensity.reporting import best_leads, leads_page
     from propensity.storage.chunks import open_leads
-    from propensity.storage.writing import replacing
+    from propensity.storage.writing import write_text
 
     file = open_leads(scores)
     assert file is not None  # noqa: S101 - we wrote it, and not zipped
     leads, counts = best_leads(file.chunks(CHUNK_ROWS))
-    page = leads_page(leads, counts, agreement=model.agreement, as_of=as_of)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, leads_page(leads, counts, agreement=model.agreement, as_of=as_of))

@@ -44,7 +44,7 @@ def add_report(commands: Any) -> None:
 def run_report(options: argparse.Namespace) -> None:
     """Draw the page and write it."""
     from propensity.reporting import report_page
-    from propensity.storage.writing import check_writable, holding, replacing
+    from propensity.storage.writing import check_writable, holding, write_text
 
     output = Path(options.output)
     check_writable(output)
@@ -55,9 +55,7 @@ def run_report(options: argparse.Namespace) -> None:
     options.cutoffs = None
     with holding(output):
         found = find_model(options, config)
-        page = report_page(found.model, cards=_cards(options, config, found))
-        with replacing(output) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        write_text(output, report_page(found.model, cards=_cards(options, config, found)))
     if found.why:
         print(f"Note: {found.why}")
     print(f"Written: {output}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
-from propensity.reporting.pages import environment
+from propensity.reporting.pages import environment, script_json
 from propensity.schema import MQL, NURTURE, SQL, UNSCORED
 
 # More leads than this are no list that anyone reads; the score file holds all.
@@ -105,7 +103,7 @@ def leads_page(leads: pd.DataFrame, counts: Mapping[str, int], *, agreement: Map
             bands=BANDS,
             id_name=data["id"],
             as_of=as_of[:10],
-            data=Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c")),  # noqa: S704 - it can end no script
+            data=script_json(data),
         )
     )
 

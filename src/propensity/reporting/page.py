@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from markupsafe import Markup
 from propensity.evaluation import CHANCE, HEADERS
 from propensity.metrics import p_in_words
 from propensity.reporting.explorer import Explorer
-from propensity.reporting.pages import environment
+from propensity.reporting.pages import environment, script_json
 from propensity.reporting.record import recorded_tables
 from propensity.reporting.settings import toml_value
 from propensity.schema import MQL, NURTURE, SQL
@@ -30,6 +29,7 @@ MANY = 0.5
 GUESSING = 0.5
 # Lines a table of the page shows; the CSV that training leaves holds all.
 MAX_LINES = 40
+BESIDE_EXPECTED = ("leads", "expected", "converted", "converted / expected")
 PREDICTORS = {
     "model": "the model",
     "rules": "the points sheet, same leads",
@@ -183,6 +183,16 @@ def _is_known(value: float | None) -> bool:
 def _rows(table: pd.DataFrame) -> list[Any]:
     """Give the rows of a table, each with its cells by name."""
     return [*table.itertuples()]
+
+
+def _ratio(row: Any) -> str:
+    """Write what converted over what was expected, with its interval."""
+    return _range({"value": row.oe, "low": row.low, "high": row.high}, ".2f")
+
+
+def _beside_expected(row: Any) -> tuple[str, str, str, str]:
+    """Write the cells of a month or a segment that go under `BESIDE_EXPECTED`."""
+    return f"{row.leads:,.0f}", f"{row.expected:,.1f}", f"{row.converted:,.1f}", _ratio(row)
 
 
 def _figures(own: pd.DataFrame, name: str) -> dict[str, Any]:
@@ -382,7 +392,7 @@ def _explorer(explorer: Explorer, model: PropensityModel) -> dict[str, Any]:
         "per": "a week" if frontier.leads_per_week is not None else f"of {frontier.per}",
     }
     return {
-        "data": Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c")),  # noqa: S704 - it can end no script
+        "data": script_json(data),
         "now": explorer.at(sql, mql),
         "data_": data,
         "last": len(frontier.thresholds) - 1,
@@ -439,21 +449,19 @@ def _worth(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
             ),
         )
     ]
-    if random and not (_is_known(random["auc"]["value"]) and _is_known(test["auc"]["value"])):
+    title = "Why not a random test?" if random else "Was it tested on the future?"
+    if not random:
+        said = f"{HEADERS['folds']}. Nothing says how it does on newer leads than it learned from: name a date column."
+    elif not (_is_known(random["auc"]["value"]) and _is_known(test["auc"]["value"])):
         said = "Of the rows it was tested on all or none converted, so the two tests cannot be held side by side."
-        rows.append(Section(name="random", title="Why not a random test?", sentences=[said]))
-    elif random:
+    else:
         gap = random["auc"]["value"] - test["auc"]["value"]
         said = (
             f"Tested on a random split the same model would look like {random['auc']['value']:.3f} instead of "
             f"{test['auc']['value']:.3f}{', which flatters it' if gap > 0 else ''}. A random split lets a model see "
             "the future; what you will get is what newer leads showed."
         )
-        rows.append(Section(name="random", title="Why not a random test?", sentences=[said]))
-    else:
-        said = f"{HEADERS['folds']}. Nothing says how it does on newer leads than it learned from: name a date column."
-        rows.append(Section(name="random", title="Was it tested on the future?", sentences=[said]))
-    return rows
+    return [*rows, Section(name="random", title=title, sentences=[said])]
 
 
 def _truth(model: PropensityModel, tables: Mapping[str, pd.DataFrame]) -> list[Section]:
@@ -551,14 +559,11 @@ def _where(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
                 sentences=[f"Each month was scored by a model that knew only what came before. {said}"],
                 figure=_figure(plotting.plot_months(months), "months", "expected and seen conversions by month"),
                 table=Table(
-                    head=("month", "leads", "expected", "converted", "converted / expected"),
+                    head=("month", *BESIDE_EXPECTED),
                     lines=tuple(
                         (
                             str(row.month),
-                            f"{row.leads:,.0f}",
-                            f"{row.expected:,.1f}",
-                            f"{row.converted:,.1f}",
-                            _range({"value": row.oe, "low": row.low, "high": row.high}, ".2f"),
+                            *_beside_expected(row),
                         )
                         for row in _rows(months)
                     ),
@@ -583,15 +588,12 @@ def _where(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> lis
                 title="For whom is it right?",
                 sentences=[said],
                 table=Table(
-                    head=("column", "segment", "leads", "expected", "converted", "converted / expected"),
+                    head=("column", "segment", *BESIDE_EXPECTED),
                     lines=tuple(
                         (
                             str(row.column),
                             f"{row.segment}{' (off)' if row.is_off else ''}",
-                            f"{row.leads:,.0f}",
-                            f"{row.expected:,.1f}",
-                            f"{row.converted:,.1f}",
-                            _range({"value": row.oe, "low": row.low, "high": row.high}, ".2f"),
+                            *_beside_expected(row),
                         )
                         for row in _rows(judged.head(MAX_LINES))
                     ),
@@ -618,7 +620,7 @@ def _groups(table: pd.DataFrame | None) -> list[Section]:
             str(row.group),
             f"{row.leads:,}",
             _range({"value": row.sql_share, "low": row.sql_low, "high": row.sql_high}, ".1%"),
-            _range({"value": row.oe, "low": row.low, "high": row.high}, ".2f"),
+            _ratio(row),
         )
         for row in _rows(table)
     )

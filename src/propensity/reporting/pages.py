@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     import jinja2
@@ -21,3 +25,14 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def script_json(data: Mapping[str, Any]) -> Markup:
+    r"""Write what a page works from as JSON that can end no script.
+
+    Examples
+    --------
+    >>> print(script_json({"level": "</script>"}))
+    {"level": "\u003c/script>"}
+    """
+    return Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c"))  # noqa: S704 - nothing in it ends a script
